@@ -1,0 +1,58 @@
+/*
+ * clock.h - one clock for messages, stamps and samples.
+ *
+ * Ticks are the time-stamp counter where the kernel itself trusts it as a clock, else nanoseconds
+ * of CLOCK_MONOTONIC. Which of the two, a session decides once (struct clock_base, in the control block).
+ */
+#ifndef HARK_BASE_CLOCK_H
+#define HARK_BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+struct clock_base {
+	uint64_t ticks;        /* at the same moment … */
+	uint64_t monotonic_ns; /* … as this */
+	int64_t realtime_ns;   /* … and this */
+	uint32_t counter;      /* 1: ticks are the time-stamp counter; 0: nanoseconds */
+};
+
+uint64_t clock_monotonic_ns(void);
+int64_t clock_realtime_ns(void);
+bool clock_counter_usable(void);
+	/* whether the kernel keeps time by the time-stamp counter. Reads a file of /sys: not for the shim. */
+void clock_base_now(struct clock_base *base, bool counter);
+
+static inline uint64_t clock_ticks(bool counter)
+{
+#if defined(__x86_64__)
+	if (counter)
+		return __rdtsc();
+#elif defined(__aarch64__)
+	if (counter) {
+		uint64_t value;
+		__asm__ volatile("mrs %0, cntvct_el0" : "=r"(value));
+		return value;
+	}
+#endif
+	return clock_monotonic_ns();
+}
+
+/* Turns ticks into time. One process's: the collector's or a reader's. */
+struct clock_map {
+	struct clock_base first, now;
+	int64_t offset_ns;     /* realtime - monotonic; only grows, so that time never runs backwards */
+};
+
+void clock_map_init(struct clock_map *map, const struct clock_base *first);
+void clock_map_refresh(struct clock_map *map);
+	/* takes a new pair of both clocks; the longer ago the first one, the better the rate */
+int64_t clock_map_ns(const struct clock_map *map, uint64_t ticks);
+	/* UTC in nanoseconds since 1970 */
+
+#endif

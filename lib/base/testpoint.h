@@ -1,0 +1,25 @@
+/*
+ * testpoint.h - race windows have names.
+ *
+ * TESTPOINT(ring_claimed) is nothing in what is installed. In the test build it calls the handler
+ * that the test has set, which may stop or kill the thread just there. The shim of the test build
+ * sets one from HARK_TESTPOINT=name:action (see testpoint.c).
+ */
+#ifndef HARK_BASE_TESTPOINT_H
+#define HARK_BASE_TESTPOINT_H
+
+#ifdef HARK_TESTPOINTS
+extern void (*testpoint_handler)(const char *name);
+void testpoint_from_environment(void);
+	/* HARK_TESTPOINT=NAME:stop|kill|exit[:N]: at the Nth passing (1) of NAME the process stops itself
+	 * with SIGSTOP, kills itself with SIGKILL, or ends by _exit(99). */
+#define TESTPOINT(name)                                                                           \
+	do {                                                                                      \
+		if (testpoint_handler)                                                            \
+			testpoint_handler(#name);                                                 \
+	} while (0)
+#else
+#define TESTPOINT(name) ((void)0)
+#endif
+
+#endif

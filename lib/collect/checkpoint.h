@@ -1,0 +1,49 @@
+/*
+ * checkpoint.h - all that a collector knows, written down after each batch.
+ *
+ * A file of the session's directory holds two slots; the older one is overwritten, then declared the
+ * newer. Whoever is killed in between leaves the other one whole. Sinks are given only what a
+ * checkpoint covers, so the next collector repeats nothing but the last batch, with the same numbers.
+ */
+#ifndef HARK_COLLECT_CHECKPOINT_H
+#define HARK_COLLECT_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/session/control.h"
+
+enum { CHECKPOINT_LINES = 256 << 10 };
+
+struct checkpoint {
+	uint64_t position;     /* of the next record */
+	uint64_t done;         /* bytes of that record that became messages already */
+	uint32_t streamed;     /* that record is with the sinks that take bytes as they come */
+	uint32_t console_open; /* the console's last line has no newline yet */
+	uint64_t console_writer; /* … and this (tid, descriptor) wrote it */
+	uint64_t seq;
+	int64_t time_ns;       /* of the latest message: time does not run backwards */
+	uint64_t messages, bytes, records;
+	uint64_t announced_messages[LOST_NR], announced_bytes[LOST_NR];
+	uint64_t heads[CONTROL_SINKS];
+	uint64_t lines_bytes;  /* of unfinished lines, as assemble_save() wrote them */
+};
+
+struct checkpoint_slot;
+
+struct checkpoint_file {
+	struct checkpoint_slot *slots; /* two, mapped */
+	uint64_t generation;
+};
+
+int checkpoint_open(struct checkpoint_file *f, const char *path);
+	/* Creates or maps. 0, -ENOSPC, -EINVAL, or open(2)'s and mmap(2)'s. */
+void checkpoint_close(struct checkpoint_file *f);
+bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const void **lines);
+	/* The newest; false where there is none yet. *lines: state->lines_bytes of them, in the file. */
+void *checkpoint_lines(struct checkpoint_file *f);
+	/* where the next checkpoint's lines go, CHECKPOINT_LINES bytes */
+void checkpoint_save(struct checkpoint_file *f, const struct checkpoint *state);
+
+#endif

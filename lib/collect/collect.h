@@ -1,0 +1,37 @@
+/*
+ * collect.h - the collector: reads a session's ring and feeds its sinks.
+ *
+ * All that it knows is written down after each batch (checkpoint.h), in the session's directory, so a
+ * collector that is killed is simply succeeded by the next one.
+ */
+#ifndef HARK_COLLECT_COLLECT_H
+#define HARK_COLLECT_COLLECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct collect_plan {
+	const char *dir;     /* the session's */
+	int console_fd;      /* what descriptor 2 was; -1: none */
+	int deep_fd;         /* deep mode: the end to read from; -1: none */
+	bool salvage;        /* the session is dead: deliver what there is and end */
+	const char *sinks;   /* salvage --to: instead of the session's; NULL: the session's */
+};
+
+int collect_run(const struct collect_plan *plan);
+	/* The collector's whole life, in this process, with a guardian beside it (none for a salvage). Returns
+	 * 0 when the session has ended and all is delivered, 1 when something had to be left in the
+	 * session's directory, -errno when it could not begin. The caller has detached itself (see
+	 * collect_spawn) or is `hark salvage`. */
+int collect_spawn(const struct collect_plan *plan, const char *program);
+	/* Starts `program collect …` as a process of its own, twice removed: no child of the caller's, in a
+	 * session (setsid) of its own, with the null device for stdio, default signals and no
+	 * descriptors but those of the plan. 0 or -errno. The collector's pid is in the control block
+	 * when this returns. */
+
+struct collect_delivery { uint64_t messages, bytes, undelivered_bytes; };
+void collect_last_delivery(struct collect_delivery *d);
+	/* of the last collect_run() in this process, for what `hark salvage` says */
+
+#endif

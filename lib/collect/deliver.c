@@ -1,0 +1,392 @@
+/*
+ * deliver.c - the collector's middle: a record becomes messages, a message becomes frames in the queues
+ * of the sinks that want it.
+ *
+ * A record is dealt with in steps, each of which finds room in all queues before it touches one. Where
+ * a sink is full that may be waited for, the step is taken again later, and nobody gets anything twice.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/parse.h"
+#include "lib/collect/collector.h"
+#include "lib/message/infer.h"
+
+/* ---- who wants it ------------------------------------------------------------------------------- */
+
+static const char *source_name(struct collector *c, uint8_t source, uint32_t detail)
+{
+	static const char *const fixed[] = { [SOURCE_STDERR] = "stderr", [SOURCE_STDOUT] = "stdout",
+					     [SOURCE_SYSLOG] = "syslog", [SOURCE_HARK] = "hark" };
+
+	if (source == SOURCE_FD) {
+		snprintf(c->source, sizeof c->source, "fd:%u", detail);
+		return c->source;
+	}
+	if (source == SOURCE_PATH) {
+		const char *glob = c->session.control->paths;
+		const char *end = glob + sizeof c->session.control->paths - 1;
+		for (; detail && glob < end && *glob; detail--)
+			glob += strnlen(glob, (size_t)(end - glob)) + 1;
+		snprintf(c->source, sizeof c->source, "path:%.*s", (int)(end - glob), glob);
+		return c->source;
+	}
+	return source < sizeof fixed / sizeof *fixed && fixed[source] ? fixed[source] : "unknown";
+}
+
+static bool source_wanted(const struct sink_spec *spec, const char *source)
+{
+	char list[sizeof spec->source];
+
+	if (!spec->source[0])
+		return true;
+	memcpy(list, spec->source, sizeof list);
+	for (char *rest = list, *one; (one = strsep(&rest, ","));)
+		if (parse_glob(one, source))
+			return true;
+	return false;
+}
+
+static bool writes_below(const struct sink *s, enum level level)
+{
+	return s->spec.level != LEVEL_NONE && level <= s->spec.level;
+}
+
+/* Whether `need` bytes find room; where not, whether they are lost to this sink. */
+static int room_for(struct collector *c, unsigned i, uint64_t need, bool *lost)
+{
+	struct sink *s = &c->sinks[i];
+
+	*lost = false;
+	if (queue_room(&s->queue) >= need)
+		return 0;
+	if (need <= s->queue.size && !c->plan->salvage && sink_full(s, c->now_ns) == SINK_WAIT)
+		return -EAGAIN;
+	if (need <= s->queue.size && c->plan->salvage && s->state != SINK_BACKOFF)
+		return -EAGAIN;
+	*lost = true;
+	return 0;
+}
+
+/* ---- messages ----------------------------------------------------------------------------------- */
+
+struct frame {
+	struct message message;
+	const struct assemble_line *line; /* NULL: no line of a descriptor */
+	bool streams_too;                 /* sinks that take bytes have not seen it */
+	bool own;                         /* hark's: no threshold holds for it, its loss is no loss */
+};
+
+static bool wants(const struct collector *c, unsigned i, const struct frame *f)
+{
+	return (!c->routes[i].stream || f->streams_too) && writes_below(&c->sinks[i], f->message.level) &&
+	       source_wanted(&c->sinks[i].spec, f->message.source);
+}
+
+static uint64_t writer_of(const struct assemble_line *line)
+{
+	return (uint64_t)line->tid << 16 | line->fd;
+}
+
+static void append(struct queue *q, const char *bytes, size_t count)
+{
+	memcpy(queue_fill(q), bytes, count);
+	queue_filled(q, count);
+}
+
+/* An interactive console has shown the beginning of this line already, or that of the one that it
+ * goes on with: the rest follows as it is. */
+static bool goes_on(struct collector *c, const struct frame *f, struct queue *q)
+{
+	const struct assemble_line *line = f->line;
+	bool same = line && c->state.console_open && c->state.console_writer == writer_of(line);
+
+	if (!line || (!line->shown && !same)) {
+		if (c->state.console_open)
+			append(q, "\n", 1); /* somebody else's unfinished line stands there */
+		c->state.console_open = 0;
+		return false;
+	}
+	if (line->shown < line->length)
+		append(q, line->text + line->shown, line->length - line->shown);
+	if (line->ended && line->shown <= line->length)
+		append(q, "\n", 1);
+	c->state.console_open = !line->ended;
+	c->state.console_writer = writer_of(line);
+	return true;
+}
+
+static void render(struct collector *c, unsigned i, const struct frame *f)
+{
+	struct sink *s = &c->sinks[i];
+
+	if (c->routes[i].interactive && goes_on(c, f, &s->queue))
+		return;
+	if (c->routes[i].console && f->line && f->line->shown > f->line->length)
+		return; /* mirrored: it is there */
+	struct message m = f->message;
+	if (s->format.ops != &format_raw && !(m.terminal && c->routes[i].interactive))
+		m.length = assemble_last_state(m.text, m.length, &m.text);
+	struct text out = text_in(queue_fill(&s->queue), queue_room(&s->queue));
+	s->format.ops->render(&s->format, &m, &out);
+	queue_filled(&s->queue, out.len);
+}
+
+static int publish(struct collector *c, struct frame *f)
+{
+	bool lost[CONTROL_SINKS];
+	uint64_t bytes[CONTROL_SINKS];
+	struct message *m = &f->message;
+
+	if (!f->own && (int)m->level > c->session.control->level)
+		return 0;
+	m->seq = c->state.seq + 1;
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		bytes[i] = 0;
+		if (!wants(c, i, f))
+			continue;
+		bytes[i] = format_bound(&c->sinks[i].format, m) + m->length + 2;
+		if (room_for(c, i, bytes[i], &lost[i]) != 0)
+			return -EAGAIN;
+	}
+	c->state.seq++;
+	c->state.messages++;
+	c->state.bytes += m->length;
+	c->dirty = true;
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		if (bytes[i] && !lost[i])
+			render(c, i, f);
+		else if (bytes[i] && !f->own)
+			sink_lose(&c->sinks[i], 1, m->length);
+	}
+	return 0;
+}
+
+static int64_t forward(struct collector *c, int64_t time_ns)
+{
+	/* In the ring's order, so a thread that was interrupted between reading the clock and claiming
+	 * its place may be a little early. Time does not run backwards in a session. */
+	if (time_ns > c->state.time_ns)
+		c->state.time_ns = time_ns;
+	return c->state.time_ns;
+}
+
+static const char *comm_of(struct collector *c, uint32_t pid)
+{
+	struct watched *p = pid ? watch_process(&c->watch, pid) : NULL;
+	return p ? p->comm : "";
+}
+
+static int emit(void *argument, const struct assemble_line *line)
+{
+	struct collector *c = argument;
+	size_t skip = 0;
+	struct frame f = { .line = line };
+	enum level level = infer_level(line->text, line->length, LEVEL_INFO, &skip);
+
+	f.message = (struct message){
+		.time_ns = forward(c, line->time_ns),
+		.level = level,
+		.source = source_name(c, line->source, line->detail),
+		.pid = (pid_t)line->pid,
+		.tid = (pid_t)line->tid,
+		.comm = comm_of(c, line->pid),
+		.ident = "",
+		.facility = -1,
+		.partial = line->partial,
+		.terminal = assemble_is_redrawn(line->text, line->length),
+		.text = line->text + skip,
+		.length = line->length - skip,
+	};
+	return publish(c, &f);
+}
+
+/* ---- records ------------------------------------------------------------------------------------ */
+
+static int64_t time_of(struct collector *c, const struct reader_record *r)
+{
+	return clock_map_ns(&c->clock, r->ticks);
+}
+
+/* Sinks that take bytes as they come, in the order of the ring. */
+static int stream(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	const char *source = source_name(c, r->source, r->detail);
+	bool lost[CONTROL_SINKS], takes[CONTROL_SINKS];
+
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		takes[i] = c->routes[i].stream && source_wanted(&c->sinks[i].spec, source) &&
+			   !(c->routes[i].console && r->flags & RECORD_MIRRORED);
+		if (takes[i] && room_for(c, i, r->bytes, &lost[i]) != 0)
+			return -EAGAIN;
+	}
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		if (takes[i] && lost[i])
+			sink_lose(&c->sinks[i], 1, r->bytes);
+		else if (takes[i])
+			append(&c->sinks[i].queue, r->payload, r->bytes);
+	}
+	c->state.streamed = 1;
+	c->dirty = true;
+	return 0;
+}
+
+static int deliver_text(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+
+	if (!c->state.streamed && stream(c) != 0)
+		return -EAGAIN;
+	if (!c->any_lines) {
+		c->state.messages++;
+		c->state.bytes += r->bytes;
+		return 0;
+	}
+	struct assemble_bytes in = {
+		.pid = r->pid,
+		.tid = r->tid,
+		.detail = r->detail,
+		.fd = r->fd,
+		.source = r->source,
+		.mirrored = r->flags & RECORD_MIRRORED,
+		.time_ns = time_of(c, r),
+		.bytes = r->payload,
+		.count = r->bytes,
+	};
+	size_t done = c->state.done;
+	int result = assemble_feed(&c->lines, &in, &done, emit, c);
+	c->state.done = done;
+	return result;
+}
+
+static int deliver_syslog(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	const char *end = memchr(r->payload, 0, r->bytes);
+	size_t ident_bytes = end ? (size_t)(end - r->payload) + 1 : 0;
+	struct frame f = { .streams_too = true };
+
+	f.message = (struct message){
+		.time_ns = forward(c, time_of(c, r)),
+		.level = (enum level)(r->detail & 7),
+		.source = "syslog",
+		.pid = (pid_t)r->pid,
+		.tid = (pid_t)r->tid,
+		.comm = comm_of(c, r->pid),
+		.ident = end ? r->payload : "",
+		.facility = r->detail >> 3 < 24 ? (int)(r->detail >> 3) : -1,
+		.text = r->payload + ident_bytes,
+		.length = r->bytes - ident_bytes,
+	};
+	return publish(c, &f);
+}
+
+static int note(struct collector *c, enum level level, const char *text, size_t length, uint32_t pid)
+{
+	struct frame f = { .streams_too = true, .own = true };
+
+	f.message = (struct message){
+		.time_ns = forward(c, deliver_time(c)),
+		.level = level,
+		.source = "hark",
+		.pid = (pid_t)pid,
+		.comm = pid ? comm_of(c, pid) : "",
+		.ident = "",
+		.facility = -1,
+		.text = text,
+		.length = length,
+	};
+	return publish(c, &f);
+}
+
+int deliver_note(struct collector *c, enum level level, const char *text)
+{
+	return note(c, level, text, strlen(text), 0);
+}
+
+static void joined(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	struct record_join join = { 0 };
+
+	memcpy(&join, r->payload, r->bytes < sizeof join ? r->bytes : sizeof join);
+	join.comm[sizeof join.comm - 1] = join.path[sizeof join.path - 1] = 0;
+	if (join.pid_namespace && c->watch.own_namespace &&
+	    join.pid_namespace != c->watch.own_namespace)
+		c->reader.tids_known = false;
+	watch_joined(&c->watch, r->pid, join.pid_namespace, join.comm, join.path);
+}
+
+int deliver_record(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	int result = 0;
+
+	switch (r->kind) {
+	case RECORD_TEXT:
+		result = deliver_text(c);
+		break;
+	case RECORD_SYSLOG:
+		result = deliver_syslog(c);
+		break;
+	case RECORD_JOIN:
+		joined(c);
+		break;
+	case RECORD_NOTE:
+		result = note(c, r->detail < LEVEL_NR ? (enum level)r->detail : LEVEL_NOTICE,
+			      r->payload, r->bytes, r->pid);
+		break;
+	case RECORD_LEAVING:
+		result = assemble_end(&c->lines, r->pid, emit, c);
+		break;
+	default:
+		break;
+	}
+	return result;
+}
+
+int deliver_expire(struct collector *c)
+{
+	return assemble_expire(&c->lines, deliver_time(c), emit, c);
+}
+
+int deliver_end(struct collector *c, uint32_t pid)
+{
+	return assemble_end(&c->lines, pid, emit, c);
+}
+
+int64_t deliver_time(const struct collector *c)
+{
+	return (int64_t)c->now_ns + c->clock.offset_ns;
+}
+
+/* ---- unfinished lines on an interactive console ---------------------------------------------------- */
+
+static int echo(void *argument, const struct assemble_line *line)
+{
+	struct collector *c = argument;
+
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		if (!c->routes[i].interactive)
+			continue;
+		struct queue *q = &c->sinks[i].queue;
+		bool same = c->state.console_writer == writer_of(line);
+		if (queue_room(q) < line->length + 1)
+			return -EAGAIN;
+		if (c->state.console_open && !same)
+			append(q, "\n", 1);
+		append(q, line->text, line->length);
+		c->state.console_open = 1;
+		c->state.console_writer = writer_of(line);
+		c->dirty = true;
+	}
+	return 0;
+}
+
+void deliver_echo(struct collector *c, bool at_once)
+{
+	int64_t now = deliver_time(c);
+	assemble_echo(&c->lines, at_once ? now + ASSEMBLE_ECHO_NS : now, echo, c);
+}

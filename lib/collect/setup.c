@@ -1,0 +1,186 @@
+/*
+ * setup.c - see setup.h.
+ */
+#include "lib/collect/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/collect/tap.h"
+
+static int path_in(const struct collector *c, char *path, size_t bytes, const char *name)
+{
+	int n = snprintf(path, bytes, "%s/%s", c->plan->dir, name);
+	return n > 0 && (size_t)n < bytes ? 0 : -ENAMETOOLONG;
+}
+
+static int join(struct collector *c)
+{
+	char path[512];
+	struct session *s = &c->session;
+
+	int error = path_in(c, path, sizeof path, "ring");
+	if (error)
+		return error;
+	c->ring_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (c->ring_fd < 0)
+		return -errno;
+	/* A dead session is what salvage is for, so the state does not matter here. */
+	error = path_in(c, path, sizeof path, "control");
+	if (!error)
+		error = session_attach(s, c->plan->dir);
+	return error;
+}
+
+static bool interactive(const struct sink *s)
+{
+	return s->spec.kind == SINK_CONSOLE && s->format.ops == &format_pretty && s->console_fd >= 0 &&
+	       isatty(s->console_fd);
+}
+
+static void route(struct collector *c, unsigned i)
+{
+	struct sink *s = &c->sinks[i];
+	bool all_levels = s->spec.level == LEVEL_DEBUG && c->session.control->level == LEVEL_DEBUG;
+
+	c->routes[i] = (struct route){
+		.stream = s->format.ops == &format_raw && all_levels,
+		.console = s->spec.kind == SINK_CONSOLE,
+		.interactive = interactive(s),
+	};
+	c->any_lines = c->any_lines || !c->routes[i].stream;
+}
+
+static int open_sinks(struct collector *c)
+{
+	static struct sink_spec specs[CONTROL_SINKS];
+	const struct control *control = c->session.control;
+	char why[512], path[512], name[32], sinks[sizeof control->sinks];
+
+	snprintf(sinks, sizeof sinks, "%s", c->plan->sinks ? c->plan->sinks : control->sinks);
+	int count = spec_parse_list(sinks, specs, CONTROL_SINKS, why, sizeof why);
+	if (count < 0)
+		return count;
+	for (int i = 0; i < count; i++) {
+		int error = c->plan->sinks ? 0 : spec_absolute(&specs[i], control->directory);
+		/* Salvage with sinks of its own leaves the dead session's queues alone. */
+		snprintf(name, sizeof name, c->plan->sinks ? "salvage.%d" : "queue.%d", i);
+		if (!error)
+			error = path_in(c, path, sizeof path, name);
+		if (!error)
+			error = sink_init(&c->sinks[i], &specs[i], path, c->plan->console_fd);
+		if (error)
+			return error;
+		c->sink_count++;
+		route(c, (unsigned)i);
+	}
+	return 0;
+}
+
+static int resume(struct collector *c)
+{
+	const void *lines;
+	char path[512];
+
+	int error = path_in(c, path, sizeof path, "state");
+	if (!error)
+		error = checkpoint_open(&c->file, path);
+	if (error)
+		return error;
+	bool any_interactive = false;
+	for (unsigned i = 0; i < c->sink_count; i++)
+		any_interactive = any_interactive || c->routes[i].interactive;
+	error = assemble_init(&c->lines, CHECKPOINT_LINES, any_interactive);
+	if (error || !checkpoint_load(&c->file, &c->state, &lines))
+		return error;
+	if (c->state.lines_bytes)
+		assemble_load(&c->lines, lines, c->state.lines_bytes);
+	for (unsigned i = 0; i < c->sink_count && !c->plan->sinks; i++) {
+		struct queue *q = &c->sinks[i].queue;
+		uint64_t tail = atomic_load(q->tail);
+		if (c->state.heads[i] >= tail && c->state.heads[i] - tail <= q->size)
+			q->head = c->state.heads[i];
+	}
+	c->delivery = (struct collect_delivery){ .messages = c->state.messages, .bytes = c->state.bytes };
+	return 0;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max; /* a pidfd for each process of the session */
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int setup_open(struct collector *c, const struct collect_plan *plan)
+{
+	*c = (struct collector){ .plan = plan, .ring_fd = -1 };
+	raise_limits();
+	int error = join(c);
+	if (!error && chdir("/") != 0)
+		error = -errno;
+	c->now_ns = clock_monotonic_ns();
+	if (!error)
+		error = open_sinks(c);
+	if (!error)
+		error = resume(c);
+	const struct control *control = c->session.control;
+	if (!error)
+		error = reader_open(&c->reader, &c->session.ring, c->ring_fd, c->state.position,
+				    control->overflow == RING_LOSE_OLDEST);
+	if (!error)
+		error = watch_open(&c->watch, &c->session.ring);
+	if (error) {
+		setup_close(c);
+		return error;
+	}
+	clock_map_init(&c->clock, &control->clock);
+	if (!plan->salvage) {
+		/* Those that have joined already, and the first one, which may never say a word. */
+		watch_process(&c->watch, (uint32_t)control->first_pid);
+		tap_attach(c);
+	}
+	return 0;
+}
+
+void setup_close(struct collector *c)
+{
+	for (unsigned i = 0; i < c->sink_count; i++)
+		sink_fini(&c->sinks[i]);
+	if (c->watch.table)
+		watch_close(&c->watch);
+	if (c->lines.buckets)
+		assemble_fini(&c->lines);
+	checkpoint_close(&c->file);
+	reader_close(&c->reader);
+	session_leave(&c->session);
+	if (c->ring_fd >= 0)
+		close(c->ring_fd);
+}
+
+int setup_console_fd(const struct collector *c)
+{
+	for (unsigned i = 0; i < c->sink_count; i++)
+		if (c->routes[i].console && c->sinks[i].console_fd >= 0)
+			return c->sinks[i].console_fd;
+	return -1;
+}
+
+void setup_release_console(struct collector *c, unsigned i)
+{
+	struct sink *s = &c->sinks[i];
+
+	s->ops->close(s);
+	s->state = SINK_CLOSED;
+	s->gone = true;
+	close(s->console_fd);
+	s->console_fd = -1;
+}

@@ -1,0 +1,17 @@
+/*
+ * setup.h - opening and closing all that a collector needs.
+ */
+#ifndef HARK_COLLECT_SETUP_H
+#define HARK_COLLECT_SETUP_H
+
+#include "lib/collect/collector.h"
+
+int setup_open(struct collector *c, const struct collect_plan *plan);
+	/* Maps the session, opens sinks and queues, and goes on from the last checkpoint where there is
+	 * one. 0 or -errno. */
+void setup_close(struct collector *c);
+int setup_console_fd(const struct collector *c);
+	/* the original descriptor, -1 where it is not held (any more) */
+void setup_release_console(struct collector *c, unsigned sink);
+
+#endif

@@ -1,0 +1,320 @@
+/*
+ * watch.c - see watch.h.
+ */
+#include "lib/collect/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/base/sysio.h"
+#include "lib/session/process.h"
+
+enum { FIRST_SIZE = 64, EVENTS = 64 };
+
+/* ---- the thread that waits ---------------------------------------------------------------------- */
+
+static void *wait_for_events(void *argument)
+{
+	struct watch *w = argument;
+	struct pollfd poll_epoll = { .fd = w->epoll, .events = POLLIN };
+
+	for (;;) {
+		if (poll(&poll_epoll, 1, -1) <= 0)
+			continue;
+		if (poll_epoll.revents & POLLNVAL)
+			return NULL;
+		atomic_store(&w->pending, 1);
+		ring_poke(w->ring);
+		while (atomic_load(&w->pending))
+			sysio_futex_wait(&w->pending, 1, UINT64_MAX);
+	}
+}
+
+int watch_open(struct watch *w, struct ring *ring)
+{
+	struct stat st;
+
+	*w = (struct watch){ .ring = ring, .size = FIRST_SIZE };
+	if (stat("/proc/self/ns/pid", &st) == 0)
+		w->own_namespace = st.st_ino;
+	w->table = calloc(w->size, sizeof *w->table);
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!w->table || w->epoll < 0) {
+		free(w->table);
+		return w->table ? -errno : -ENOMEM;
+	}
+	return 0;
+}
+
+int watch_start(struct watch *w)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 64 << 10);
+	/* Signals are for the collector's own thread: its sleep is what they must end. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int error = pthread_create(&w->thread, &attributes, wait_for_events, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	w->running = error == 0;
+	return -error;
+}
+
+void watch_close(struct watch *w)
+{
+	if (w->running) {
+		pthread_cancel(w->thread);
+		atomic_store(&w->pending, 0);
+		sysio_futex_wake(&w->pending, 1);
+		pthread_join(w->thread, NULL);
+	}
+	for (uint32_t i = 0; i < w->size; i++)
+		if (w->table[i].pid && w->table[i].pidfd >= 0)
+			close(w->table[i].pidfd);
+	free(w->table);
+	close(w->epoll);
+	w->table = NULL;
+}
+
+static uint64_t tag(enum watch_event event, uint32_t value)
+{
+	return (uint64_t)event << 32 | value;
+}
+
+int watch_add_fd(struct watch *w, int fd, enum watch_event event, bool once)
+{
+	struct epoll_event e = { .events = EPOLLIN | (once ? EPOLLONESHOT : 0),
+				 .data.u64 = tag(event, (uint32_t)fd) };
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
+}
+
+void watch_again(struct watch *w, int fd, enum watch_event event)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT,
+				 .data.u64 = tag(event, (uint32_t)fd) };
+	epoll_ctl(w->epoll, EPOLL_CTL_MOD, fd, &e);
+}
+
+void watch_remove_fd(struct watch *w, int fd)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+
+static struct watched *slot_of(const struct watch *w, uint32_t pid)
+{
+	uint32_t i = pid * 2654435761u & (w->size - 1);
+
+	while (w->table[i].pid && w->table[i].pid != pid)
+		i = (i + 1) & (w->size - 1);
+	return &w->table[i];
+}
+
+static bool grow(struct watch *w)
+{
+	struct watch bigger = { .size = w->size * 2 };
+
+	bigger.table = calloc(bigger.size, sizeof *bigger.table);
+	if (!bigger.table)
+		return false;
+	for (uint32_t i = 0; i < w->size; i++)
+		if (w->table[i].pid)
+			*slot_of(&bigger, w->table[i].pid) = w->table[i];
+	free(w->table);
+	w->table = bigger.table;
+	w->size = bigger.size;
+	return true;
+}
+
+static void mark_ended(struct watch *w, struct watched *p)
+{
+	if (p->ended)
+		return;
+	p->ended = true;
+	p->ended_at = atomic_load(&w->ring->shared->head);
+	w->ended_count++;
+	if (p->pidfd >= 0) {
+		close(p->pidfd);
+		p->pidfd = -1;
+		w->alive--;
+	}
+}
+
+static void attach(struct watch *w, struct watched *p)
+{
+	p->start = process_start((pid_t)p->pid);
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (p->pidfd < 0) {
+		/* Too many descriptors, or an old kernel: then it is found by what it maps. */
+		if (errno == ESRCH)
+			mark_ended(w, p);
+		else
+			p->foreign = true;
+		return;
+	}
+	w->alive++;
+	struct epoll_event e = { .events = EPOLLIN, .data.u64 = tag(WATCH_PROCESS, p->pid) };
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, p->pidfd, &e) != 0)
+		mark_ended(w, p);
+}
+
+static struct watched *add(struct watch *w, uint32_t pid, bool foreign)
+{
+	if (w->count * 2 >= w->size && !grow(w))
+		return NULL;
+	struct watched *p = slot_of(w, pid);
+	*p = (struct watched){ .pid = pid, .pidfd = -1, .foreign = foreign };
+	w->count++;
+	if (!foreign) {
+		process_comm((pid_t)pid, p->comm);
+		attach(w, p);
+	}
+	return p;
+}
+
+struct watched *watch_process(struct watch *w, uint32_t pid)
+{
+	struct watched *p = slot_of(w, pid);
+	return p->pid ? p : add(w, pid, false);
+}
+
+void watch_joined(struct watch *w, uint32_t pid, uint64_t pid_namespace, const char *comm,
+		  const char *path)
+{
+	bool foreign = pid_namespace && w->own_namespace && pid_namespace != w->own_namespace;
+	struct watched *p = slot_of(w, pid);
+
+	if (!p->pid)
+		p = add(w, pid, foreign);
+	if (!p)
+		return;
+	if (p->ended && !foreign && process_start((pid_t)pid) != p->start && p->start) {
+		/* The number has a new owner before the old one's last words were read. */
+		p->ended = false;
+		w->ended_count--;
+		attach(w, p);
+	}
+	snprintf(p->comm, sizeof p->comm, "%.15s", comm);
+	if (*path)
+		snprintf(p->path, sizeof p->path, "%.255s", path);
+}
+
+bool watch_happened(struct watch *w)
+{
+	return atomic_load_explicit(&w->pending, memory_order_acquire) != 0;
+}
+
+unsigned watch_events(struct watch *w)
+{
+	struct epoll_event events[EVENTS];
+	unsigned seen = 0;
+
+	int n = epoll_wait(w->epoll, events, EVENTS, 0);
+	for (int i = 0; i < n; i++) {
+		enum watch_event event = (enum watch_event)(events[i].data.u64 >> 32);
+		seen |= 1u << event;
+		if (event != WATCH_PROCESS)
+			continue;
+		struct watched *p = slot_of(w, (uint32_t)events[i].data.u64);
+		if (p->pid)
+			mark_ended(w, p);
+	}
+	atomic_store(&w->pending, 0);
+	sysio_futex_wake(&w->pending, 1);
+	return seen;
+}
+
+bool watch_next_ended(struct watch *w, uint64_t position, uint32_t *pid)
+{
+	for (uint32_t i = 0; w->ended_count && i < w->size; i++) {
+		struct watched *p = &w->table[i];
+		if (p->pid && p->ended && p->ended_at <= position) {
+			*pid = p->pid;
+			return true;
+		}
+	}
+	return false;
+}
+
+void watch_forget(struct watch *w, uint32_t pid)
+{
+	struct watched *p = slot_of(w, pid);
+	if (!p->pid)
+		return;
+	if (p->ended)
+		w->ended_count--;
+	if (p->pidfd >= 0) {
+		close(p->pidfd);
+		w->alive--;
+	}
+	p->pid = 0;
+	w->count--;
+	/* What stood behind it in the same run may have been pushed there by it. */
+	uint32_t i = (uint32_t)(p - w->table);
+	for (i = (i + 1) & (w->size - 1); w->table[i].pid; i = (i + 1) & (w->size - 1)) {
+		struct watched moved = w->table[i];
+		w->table[i].pid = 0;
+		*slot_of(w, moved.pid) = moved;
+	}
+}
+
+struct search {
+	struct watch *watch;
+	uint64_t device, inode;
+	struct stat program;  /* of this command: guardians and tools map the ring, too */
+	bool found;
+};
+
+static bool is_hark(pid_t pid, const struct stat *program)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/exe", pid);
+	return stat(path, &st) == 0 && st.st_dev == program->st_dev && st.st_ino == program->st_ino;
+}
+
+static int adopt(void *argument, pid_t pid)
+{
+	struct search *s = argument;
+
+	if (!process_maps(pid, s->device, s->inode) || is_hark(pid, &s->program))
+		return 0;
+	struct watched *p = slot_of(s->watch, (uint32_t)pid);
+	if (!p->pid)
+		p = add(s->watch, (uint32_t)pid, false);
+	s->found = s->found || (p && p->pidfd >= 0);
+	return 0;
+}
+
+bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
+{
+	struct search s = { .watch = w, .device = device, .inode = inode };
+
+	if (stat("/proc/self/exe", &s.program) != 0)
+		return false;
+	process_each(adopt, &s);
+	return s.found;
+}
+
+bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode)
+{
+	for (uint32_t i = 0; i < w->size; i++) {
+		struct watched *p = &w->table[i];
+		if (p->pid && !p->ended && (p->foreign || process_holds((pid_t)p->pid, device, inode)))
+			return true;
+	}
+	return false;
+}

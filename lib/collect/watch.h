@@ -1,0 +1,68 @@
+/*
+ * watch.h - the processes of a session: who they are and when they end.
+ *
+ * A thread of the collector waits on their pidfds (and whatever else can be polled) and ends the
+ * reader's sleep when something has happened; all else is done by the collector's own thread.
+ */
+#ifndef HARK_COLLECT_WATCH_H
+#define HARK_COLLECT_WATCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ring/ring.h"
+
+struct watched {
+	uint32_t pid;         /* 0: free */
+	int pidfd;            /* -1: ended, or not to be had */
+	bool ended;
+	bool foreign;         /* its pid is of another namespace: no telling when it ends */
+	uint64_t ended_at;    /* the ring's head when it was seen to have ended */
+	uint64_t start;
+	char comm[16];
+	char path[256];
+};
+
+struct watch {
+	struct ring *ring;
+	int epoll;
+	pthread_t thread;
+	bool running;
+	_Atomic uint32_t pending;  /* a futex: the thread has seen something */
+	struct watched *table;     /* open addressing, by pid */
+	uint32_t size, count, alive, ended_count;
+	uint64_t own_namespace;
+};
+
+enum watch_event { WATCH_NONE, WATCH_PROCESS, WATCH_GUARDIAN, WATCH_DEEP };
+
+int watch_open(struct watch *w, struct ring *ring);
+	/* 0 or -errno */
+int watch_start(struct watch *w);
+	/* starts the thread */
+void watch_close(struct watch *w);
+int watch_add_fd(struct watch *w, int fd, enum watch_event event, bool once);
+	/* event is reported when fd becomes readable; once: watch_again() re-arms */
+void watch_again(struct watch *w, int fd, enum watch_event event);
+void watch_remove_fd(struct watch *w, int fd);
+
+struct watched *watch_process(struct watch *w, uint32_t pid);
+	/* Who that is; a process not yet known is looked up. NULL only where memory is short. The pointer is
+	 * good until the next call. */
+void watch_joined(struct watch *w, uint32_t pid, uint64_t pid_namespace, const char *comm,
+		  const char *path);
+bool watch_happened(struct watch *w);
+	/* whether watch_events() has something to do; one load */
+unsigned watch_events(struct watch *w);
+	/* Takes note of what happened; a set of 1 << enum watch_event. */
+bool watch_next_ended(struct watch *w, uint64_t position, uint32_t *pid);
+	/* One that has ended and of which everything before `position` has been read. */
+void watch_forget(struct watch *w, uint32_t pid);
+bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode);
+	/* Looks for processes that map the ring and have not said anything yet. */
+bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode);
+	/* Whether a process of the session has a descriptor of that file. */
+
+#endif

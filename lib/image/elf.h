@@ -1,0 +1,39 @@
+/*
+ * elf.h - what an ELF file says of itself: enough to know who can listen to it.
+ *
+ * The file may be hostile or torn: what is read is bounded, and nothing in it is believed that the
+ * file's size contradicts.
+ */
+#ifndef HARK_IMAGE_ELF_H
+#define HARK_IMAGE_ELF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ELF_INTERPRETER = 256, ELF_BUILD_ID = 32 };
+
+struct elf_facts {
+	unsigned bits;               /* 32 or 64 */
+	bool big_endian;
+	uint16_t type;               /* ET_EXEC, ET_DYN, … */
+	uint16_t machine;            /* EM_X86_64, … */
+	bool dynamic;                /* has a dynamic section */
+	bool soname;                 /* names itself as a library: no program, or the loader itself */
+	bool pie;                    /* DF_1_PIE */
+	bool go;                     /* built by Go, which makes system calls by itself */
+	char interpreter[ELF_INTERPRETER]; /* the dynamic loader; "": none */
+	uint8_t build_id[ELF_BUILD_ID];
+	unsigned build_id_bytes;     /* 0: none */
+};
+
+int elf_facts_read(struct elf_facts *facts, int fd);
+	/* fd: open for reading, of a regular file; its offset may move. 0; -ENOEXEC: no ELF file;
+	 * -EINVAL: a damaged one. Not reentrant with respect to libelf's errors. */
+bool elf_facts_static(const struct elf_facts *facts);
+	/* A program that no dynamic loader prepares: static, or static-PIE. */
+bool elf_facts_native(const struct elf_facts *facts);
+	/* Of the class, byte order and machine that this code was compiled for. */
+const char *elf_machine_name(uint16_t machine);
+	/* "x86-64", "AArch64", …; "another machine" */
+
+#endif

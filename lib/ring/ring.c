@@ -1,0 +1,143 @@
+/*
+ * ring.c - making and mapping a ring. See ring.h, and record.h for the layout.
+ */
+#include "lib/ring/ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/base/sysio.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define RING_MAGIC UINT64_C(0x31676e69726b7268) /* "hrkring1" */
+
+enum { PAGE = 4096, PIECES_MOST = 0xffff };
+
+struct geometry {
+	uint32_t shift, chunks, pieces, offset;
+	size_t file_bytes;
+};
+
+static int geometry_of(size_t bytes, struct geometry *g)
+{
+	uint64_t chunk = RING_CHUNK_LEAST;
+
+	if (bytes < RING_LEAST_BYTES || bytes > UINT64_C(1) << 31)
+		return -EINVAL;
+	while (chunk < RING_CHUNK_MOST && chunk * 64 < bytes)
+		chunk *= 2;
+	g->shift = (uint32_t)__builtin_ctzll(chunk);
+	g->chunks = RING_LEAST_BYTES / RING_CHUNK_LEAST;
+	while (g->chunks * chunk < bytes)
+		g->chunks *= 2;
+	/* Spares take the place of pieces in which a stopped writer might still write. */
+	g->pieces = g->chunks + g->chunks / 8 + 4;
+	if (g->pieces > PIECES_MOST)
+		return -EINVAL;
+	size_t head = sizeof(struct ring_shared) + g->chunks * sizeof(uint64_t) +
+		      g->pieces * sizeof(uint32_t);
+	g->offset = (uint32_t)((head + PAGE - 1) & ~(size_t)(PAGE - 1));
+	g->file_bytes = g->offset + (size_t)g->pieces * chunk;
+	return 0;
+}
+
+size_t ring_file_bytes(size_t bytes)
+{
+	struct geometry g;
+	return geometry_of(bytes, &g) ? 0 : g.file_bytes;
+}
+
+int ring_create(int fd, size_t bytes)
+{
+	struct geometry g;
+	struct ring ring;
+
+	int error = geometry_of(bytes, &g);
+	if (error)
+		return error;
+	/* All but the spares is allocated now: a full file system is an error here and no SIGBUS in
+	 * somebody's program later. Spares are allocated when one is needed (reader.c). */
+	error = posix_fallocate(fd, 0, (off_t)(g.offset + ((size_t)g.chunks << g.shift)));
+	if (error)
+		return -error;
+	if (ftruncate(fd, (off_t)g.file_bytes) != 0)
+		return -errno;
+	struct ring_shared *shared =
+		mmap(NULL, g.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
+		return -errno;
+	shared->chunk_shift = g.shift;
+	shared->chunks = g.chunks;
+	shared->pieces = g.pieces;
+	shared->offset = g.offset;
+	shared->magic = RING_MAGIC;
+	/* Numbers begin with `chunks`: 0 would make zeroed memory look free. */
+	shared->first = g.chunks;
+	shared->tail = shared->head = (uint64_t)g.chunks << g.shift;
+	shared->reader = READER_ASLEEP;
+	error = ring_map(&ring, fd);
+	if (!error) {
+		/* one call instead of a fault for every page; it may fail (an old kernel) */
+		madvise(ring.shared, g.offset + ((size_t)g.chunks << g.shift), MADV_POPULATE_WRITE);
+		for (uint32_t piece = 0; piece < g.chunks; piece++) {
+			shared->first = g.chunks + piece; /* no search for where it belongs */
+			ring_publish(&ring, piece, false);
+		}
+		shared->first = g.chunks;
+		for (uint32_t piece = g.chunks; piece < g.pieces; piece++)
+			ring.piece_word[piece] = PIECE_VIRGIN;
+		ring_unmap(&ring);
+	}
+	munmap(shared, g.file_bytes);
+	return error;
+}
+
+int ring_map(struct ring *ring, int fd)
+{
+	struct stat st;
+	struct geometry g;
+
+	int error = sysio_fstat(fd, &st);
+	if (error)
+		return error;
+	if (st.st_size < PAGE)
+		return -EINVAL;
+	struct ring_shared *shared =
+		sysio_map((size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (sysio_is_error(shared))
+		return (int)(intptr_t)shared;
+	/* The geometry must be one that we would have made, and fit the file. Each word is read once. */
+	uint32_t shift = *(const volatile uint32_t *)&shared->chunk_shift;
+	uint32_t chunks = *(const volatile uint32_t *)&shared->chunks;
+	if (shared->magic != RING_MAGIC || shift > 20 || chunks > PIECES_MOST ||
+	    geometry_of((size_t)chunks << shift, &g) != 0 || g.shift != shift ||
+	    g.chunks != chunks || g.pieces != shared->pieces || g.offset != shared->offset ||
+	    g.file_bytes != (size_t)st.st_size) {
+		sysio_unmap(shared, (size_t)st.st_size);
+		return -EINVAL;
+	}
+	*ring = (struct ring){
+		.shared = shared,
+		.memory = (char *)shared + g.offset,
+		.number_mask = chunks - 1,
+		.chunk_shift = shift,
+		.pieces = g.pieces,
+		.most_payload = (1u << shift) / 4 - RECORD_HEADER,
+		.piece_word = (_Atomic uint32_t *)(void *)&shared->place[chunks],
+		.mapped_bytes = (size_t)st.st_size,
+	};
+	return 0;
+}
+
+void ring_unmap(struct ring *ring)
+{
+	if (ring->shared)
+		sysio_unmap(ring->shared, ring->mapped_bytes);
+	ring->shared = NULL;
+}

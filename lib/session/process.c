@@ -1,0 +1,128 @@
+/*
+ * process.c - see process.h. Linked into the hark command only.
+ */
+#include "lib/session/process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static ssize_t read_file(const char *path, char *to, size_t bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = read(fd, to, bytes - 1);
+	close(fd);
+	to[n > 0 ? n : 0] = 0;
+	return n;
+}
+
+/* The fields behind the name, which may itself hold blanks and parentheses. */
+static bool stat_fields(pid_t pid, char *state, uint64_t *start)
+{
+	char path[32], text[1024];
+	unsigned long long value;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	if (read_file(path, text, sizeof text) <= 0)
+		return false;
+	const char *after = strrchr(text, ')');
+	if (!after || sscanf(after + 1,
+			     " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+			     " %*s %llu",
+			     state, &value) != 2)
+		return false;
+	*start = value;
+	return true;
+}
+
+uint64_t process_start(pid_t pid)
+{
+	char state;
+	uint64_t start;
+	return stat_fields(pid, &state, &start) ? start : 0;
+}
+
+bool process_is_zombie(pid_t pid)
+{
+	char state;
+	uint64_t start;
+	return !stat_fields(pid, &state, &start) || state == 'Z' || state == 'X';
+}
+
+int process_comm(pid_t pid, char comm[16])
+{
+	char path[32], text[64];
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	ssize_t n = read_file(path, text, sizeof text);
+	if (n <= 0)
+		return n < 0 ? (int)n : -ENOENT;
+	text[strcspn(text, "\n")] = 0;
+	snprintf(comm, 16, "%.15s", text);
+	return 0;
+}
+
+bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
+{
+	char path[32], line[1024];
+	bool found = false;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", pid);
+	FILE *maps = fopen(path, "re");
+	if (!maps)
+		return false;
+	while (!found && fgets(line, sizeof line, maps)) {
+		unsigned major_number, minor_number;
+		unsigned long long node;
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &node) == 3)
+			found = node == inode && makedev(major_number, minor_number) == device;
+	}
+	fclose(maps);
+	return found;
+}
+
+bool process_holds(pid_t pid, uint64_t device, uint64_t inode)
+{
+	char path[32];
+	struct dirent *entry;
+	bool found = false;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	DIR *fds = opendir(path);
+	if (!fds)
+		return errno == EACCES || errno == EPERM;
+	while (!found && (entry = readdir(fds))) {
+		struct stat st;
+		if (fstatat(dirfd(fds), entry->d_name, &st, 0) == 0)
+			found = st.st_dev == device && st.st_ino == inode;
+	}
+	closedir(fds);
+	return found;
+}
+
+int process_each(int (*visit)(void *arg, pid_t pid), void *arg)
+{
+	struct dirent *entry;
+	int result = 0;
+
+	DIR *proc = opendir("/proc");
+	if (!proc)
+		return -errno;
+	while (!result && (entry = readdir(proc))) {
+		struct stat st;
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid > 0 && fstatat(dirfd(proc), entry->d_name, &st, 0) == 0 &&
+		    (st.st_uid == geteuid() || geteuid() == 0))
+			result = visit(arg, pid);
+	}
+	closedir(proc);
+	return result;
+}

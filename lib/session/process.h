@@ -1,0 +1,25 @@
+/*
+ * process.h - what /proc says of a process.
+ */
+#ifndef HARK_SESSION_PROCESS_H
+#define HARK_SESSION_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+uint64_t process_start(pid_t pid);
+	/* Field 22 of /proc/PID/stat: clock ticks since boot. With the pid it names a process for ever.
+	 * 0: there is none. */
+bool process_is_zombie(pid_t pid);
+	/* Ended, but not waited for: or not there at all. */
+int process_comm(pid_t pid, char comm[16]);
+	/* 0 or -errno */
+bool process_maps(pid_t pid, uint64_t device, uint64_t inode);
+	/* Whether that file is in its address space. False where we may not look. */
+bool process_holds(pid_t pid, uint64_t device, uint64_t inode);
+	/* Whether it has a descriptor of that file. True where we may not look. */
+int process_each(int (*visit)(void *arg, pid_t pid), void *arg);
+	/* Every process of this user, in no order, until visit returns other than 0. */
+
+#endif

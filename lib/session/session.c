@@ -1,0 +1,149 @@
+/*
+ * session.c - see session.h.
+ */
+#include "lib/session/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/base/sysio.h"
+#include "lib/base/text.h"
+
+static int open_in(const char *dir, const char *name)
+{
+	char path[512];
+	struct text t = text_in(path, sizeof path);
+
+	text_str(&t, dir);
+	text_char(&t, '/');
+	text_str(&t, name);
+	text_cstr(&t);
+	if (t.cut)
+		return -ENAMETOOLONG;
+	return sysio_open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+}
+
+static int map_control(struct session *s, const char *dir)
+{
+	struct stat st;
+
+	int fd = open_in(dir, "control");
+	if (fd < 0)
+		return fd;
+	int error = sysio_fstat(fd, &st);
+	if (!error && (size_t)st.st_size < sizeof(struct control))
+		error = -EINVAL;
+	if (!error) {
+		void *at = sysio_map(sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (sysio_is_error(at))
+			error = (int)(intptr_t)at;
+		else
+			s->control = at;
+	}
+	sysio_close(fd);
+	return error;
+}
+
+static int map_ring(struct session *s, const char *dir)
+{
+	int fd = open_in(dir, "ring");
+	if (fd < 0)
+		return fd;
+	int error = ring_map(&s->ring, fd);
+	sysio_close(fd);
+	return error;
+}
+
+int session_attach(struct session *s, const char *dir)
+{
+	*s = (struct session){ 0 };
+	int error = map_control(s, dir);
+	if (error)
+		return error;
+	struct control *c = s->control;
+	if (c->magic != CONTROL_MAGIC || c->bytes != sizeof *c || c->chosen_count > CONTROL_CHOSEN)
+		error = -EINVAL;
+	if (!error)
+		error = map_ring(s, dir);
+	if (error) {
+		session_leave(s);
+		return error;
+	}
+	s->ring.counter = c->clock.counter != 0;
+	return 0;
+}
+
+int session_join(struct session *s, const char *dir)
+{
+	int error = session_attach(s, dir);
+	if (!error && atomic_load(&s->control->state) != SESSION_LIVE) {
+		session_leave(s);
+		error = -ESTALE;
+	}
+	return error;
+}
+
+void session_leave(struct session *s)
+{
+	ring_unmap(&s->ring);
+	if (s->control)
+		sysio_unmap(s->control, sizeof *s->control);
+	s->control = NULL;
+}
+
+static bool exists(pid_t pid)
+{
+	return pid > 0 && sysio_kill(pid, 0) != -ESRCH;
+}
+
+bool session_alive(const struct control *control)
+{
+	/* The order matters: a guardian takes over before its place is filled again. */
+	return exists(atomic_load(&control->guardian_pid)) ||
+	       exists(atomic_load(&control->collector_pid));
+}
+
+static bool reached(const struct control *c, enum session_wait what, uint64_t position)
+{
+	const _Atomic uint64_t *far = what == SESSION_SHOWN ? &c->shown : &c->delivered;
+	return atomic_load_explicit(far, memory_order_acquire) >= position;
+}
+
+int session_wait_for(struct session *s, enum session_wait what, uint64_t position, uint64_t timeout_ns)
+{
+	const uint64_t look_ns = 50000000;
+	struct control *c = s->control;
+
+	if (reached(c, what, position))
+		return 0;
+	uint64_t until = clock_monotonic_ns() + timeout_ns;
+	for (;;) {
+		uint32_t seen = atomic_load(&c->progress);
+		/* pairs with session_progress(): either it sees that we wait, or we see its progress */
+		atomic_store(&c->progress_wanted, 1);
+		if (reached(c, what, position))
+			return 0;
+		uint64_t now = clock_monotonic_ns();
+		if (now >= until)
+			return -ETIMEDOUT;
+		ring_poke(&s->ring);
+		uint64_t left = until - now;
+		int result = sysio_futex_wait(&c->progress, seen, left < look_ns ? left : look_ns);
+		if (result == -ETIMEDOUT &&
+		    (atomic_load(&c->state) != SESSION_LIVE || !session_alive(c)))
+			return reached(c, what, position) ? 0 : -EPIPE;
+	}
+}
+
+void session_progress(struct control *c, uint64_t shown, uint64_t delivered)
+{
+	atomic_store(&c->shown, shown);
+	atomic_store(&c->delivered, delivered);
+	atomic_fetch_add(&c->progress, 1);
+	if (atomic_load(&c->progress_wanted)) {
+		atomic_store(&c->progress_wanted, 0);
+		sysio_futex_wake(&c->progress, INT32_MAX);
+	}
+}

@@ -1,0 +1,41 @@
+/*
+ * session.h - being part of a session: mapping its control block and ring.
+ *
+ * Used by the shim in every process, so: system calls only, no malloc, no descriptor kept.
+ */
+#ifndef HARK_SESSION_SESSION_H
+#define HARK_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ring/ring.h"
+#include "lib/session/control.h"
+
+struct session {
+	struct control *control;
+	struct ring ring;
+};
+
+enum session_wait { SESSION_SHOWN, SESSION_DELIVERED };
+
+int session_join(struct session *s, const char *dir);
+	/* Maps the session in that directory. 0; -ESTALE: it has ended or is abandoned; -EINVAL: what is
+	 * there is no session of this version; or open(2)'s and mmap(2)'s. */
+int session_attach(struct session *s, const char *dir);
+	/* The same, whatever its state. */
+void session_leave(struct session *s);
+bool session_alive(const struct control *control);
+	/* Whether a collector, or the guardian that will start one, is there. Two system calls at most. */
+int session_wait_for(struct session *s, enum session_wait what, uint64_t position, uint64_t timeout_ns);
+	/* Until everything before `position` is on the console, or with all sinks that are not in trouble.
+	 * 0, -ETIMEDOUT, -EPIPE (nobody collects). When it is so already: one load. */
+void session_progress(struct control *control, uint64_t shown, uint64_t delivered);
+	/* The collector's: publishes and wakes who waits. */
+
+static inline uint64_t session_position(const struct session *s)
+{
+	return atomic_load_explicit(&s->ring.shared->head, memory_order_acquire);
+}
+
+#endif

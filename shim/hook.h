@@ -1,0 +1,18 @@
+/*
+ * hook.h - what the families of hooks offer to the start of the shim and to each other.
+ */
+#ifndef HARK_SHIM_HOOK_H
+#define HARK_SHIM_HOOK_H
+
+#include <stdbool.h>
+
+bool hook_stdio(void);
+	/* Takes the write slot of stdio's jump tables. False: this libc is made differently. */
+extern bool hook_stdio_public;
+	/* Whether the public functions of stdio have to stand in for it. */
+void hook_abort(void);
+	/* Where SIGABRT has its default disposition: reports libc's last words before dying of it. */
+void hook_exec_settle(void);
+	/* Before another program takes over: what was said is on the terminal. */
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * hook_abort.c - libc's own last words: "free(): invalid pointer", "stack smashing detected".
+ *
+ * They are written by a system call deep inside libc, below every hook, and then the process dies of
+ * SIGABRT. libc leaves them in __abort_msg for debuggers. While the program has not asked for
+ * SIGABRT itself, a handler of ours reads them there, reports, and lets the signal do what it would
+ * have done. The program sees the default disposition: sigaction() and signal() say so.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lib/base/sysio.h"
+#include "shim/hook.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+
+struct abort_message { /* as libc lays it out */
+	unsigned size;
+	char text[];
+};
+
+static struct abort_message **last_words;
+static _Atomic uint32_t ours; /* our handler is in place */
+
+static void report(void)
+{
+	const struct abort_message *message = last_words ? *last_words : NULL;
+
+	if (!message || memory_readable(message, sizeof *message) < sizeof *message ||
+	    atomic_load(&shim.stage) != SHIM_LISTENING)
+		return;
+	size_t length = memory_readable(message->text, 1024);
+	length = strnlen(message->text, length < 1024 ? length : 1024);
+	if (length == 0)
+		return;
+	/* libc has written them to descriptor 2 already: a console there need not repeat them. */
+	struct record_info info = { .fd = STDERR_FILENO, .source = SOURCE_STDERR, .kind = RECORD_TEXT,
+				    .flags = RECORD_MIRRORED, .detail = STDERR_FILENO };
+	struct iovec part = { (void *)message->text, length };
+	capture_message(&info, &part, 1);
+}
+
+static void on_abort(int number)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	int saved = errno;
+
+	report();
+	/* Blocked until we return, so the process dies where it was when the signal came. */
+	REAL(sigaction)(number, &standard, NULL);
+	sysio_call(SYS_tgkill, sysio_getpid(), sysio_gettid(), number, 0, 0, 0);
+	errno = saved;
+}
+
+void hook_abort(void)
+{
+	struct sigaction now, wanted = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK | SA_RESTART };
+
+	last_words = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
+	if (!last_words || REAL(sigaction)(SIGABRT, NULL, &now) != 0 || now.sa_flags & SA_SIGINFO ||
+	    now.sa_handler != SIG_DFL)
+		return;
+	if (REAL(sigaction)(SIGABRT, &wanted, NULL) == 0)
+		atomic_store(&ours, 1);
+}
+
+HOOKED int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	if (__builtin_expect(number != SIGABRT || !atomic_load(&ours), 1))
+		return REAL(sigaction)(number, action, old);
+	bool standard = action && !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL;
+	if (action && !standard) {
+		int result = REAL(sigaction)(number, action, NULL);
+		if (result != 0)
+			return result;
+		atomic_store(&ours, 0);
+	}
+	if (old)
+		*old = (struct sigaction){ .sa_handler = SIG_DFL };
+	return 0;
+}
+HOOKED_AS(__sigaction, sigaction);
+
+HOOKED sighandler_t signal(int number, sighandler_t handler)
+{
+	bool hidden = number == SIGABRT && atomic_load(&ours);
+	if (hidden && handler == SIG_DFL)
+		return SIG_DFL;
+	sighandler_t before = REAL(signal)(number, handler);
+	if (!hidden || before == SIG_ERR)
+		return before;
+	atomic_store(&ours, 0);
+	return SIG_DFL;
+}
+HOOKED_AS(bsd_signal, signal);
+HOOKED_AS(ssignal, signal);
+
+HOOKED sighandler_t __sysv_signal(int number, sighandler_t handler)
+{
+	bool hidden = number == SIGABRT && atomic_load(&ours);
+	if (hidden && handler == SIG_DFL)
+		return SIG_DFL;
+	sighandler_t before = REAL(__sysv_signal)(number, handler);
+	if (!hidden || before == SIG_ERR)
+		return before;
+	atomic_store(&ours, 0);
+	return SIG_DFL;
+}
+HOOKED_AS(sysv_signal, __sysv_signal);

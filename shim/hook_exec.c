@@ -1,0 +1,248 @@
+/*
+ * hook_exec.c - the way into another program: the session goes with it.
+ *
+ * The new program finds the session in its environment. Where the caller passes one that lacks ours,
+ * a copy with our two entries is made on the stack: no malloc, since the caller may be a vfork child.
+ * Other preloads are kept; ours is added once.
+ */
+#include <alloca.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/sysio.h"
+#include "lib/base/text.h"
+#include "shim/hook.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+
+extern char **environ;
+
+enum { FDS_ENTRY = 160 };
+
+struct carried {
+	size_t count;         /* entries of the given environment */
+	const char *preload;  /* its LD_PRELOAD, NULL: none */
+	bool ours;            /* … names us */
+	bool session;         /* it has HARK_SESSION, and it is this one */
+	bool disabled;        /* HARK_DISABLE=1: it shall not be heard */
+	char fds[FDS_ENTRY];  /* HARK_FDS=…, "": only the chosen numbers are captured */
+};
+
+static bool starts(const char *entry, const char *with)
+{
+	return strncmp(entry, with, strlen(with)) == 0;
+}
+
+static bool lists(const char *preloads, const char *path)
+{
+	size_t length = strlen(path);
+
+	for (const char *at = preloads; *at; at += strspn(at, ": ")) {
+		size_t n = strcspn(at, ": ");
+		if (n == length && memcmp(at, path, n) == 0)
+			return true;
+		at += n;
+	}
+	return false;
+}
+
+/* Duplicates of captured files under other numbers: after exec nobody could tell them from files that
+ * merely are the same terminal. */
+static void list_duplicates(char entry[FDS_ENTRY])
+{
+	const struct control *c = shim.session.control;
+	struct text t = text_in(entry, FDS_ENTRY);
+	bool borrows = thread_borrows(), any = false;
+
+	text_str(&t, "HARK_FDS=");
+	for (int fd = 0; fd < 64; fd++) {
+		unsigned state = atomic_load(&shim.fds[fd]);
+		bool marked = capture_is(state) && state < FD_CAPTURED_PATH;
+		bool same_number = false;
+		if (borrows && shim_thread.borrowed_fds >> fd & 1) {
+			marked = true;
+			state = FD_CAPTURED;
+		}
+		if (!marked)
+			continue;
+		unsigned which = state - FD_CAPTURED;
+		for (unsigned i = 0; i < c->chosen_count; i++)
+			same_number = same_number || c->chosen[i].fd == fd;
+		if (same_number || !capture_still(fd, state))
+			continue;
+		if (any)
+			text_char(&t, ',');
+		text_u64(&t, (uint64_t)fd);
+		text_char(&t, ':');
+		text_u64(&t, which);
+		any = true;
+	}
+	text_cstr(&t);
+	if (!any || t.cut)
+		entry[0] = 0;
+}
+
+/* Whether the environment has to be changed. */
+static bool look(char *const *envp, struct carried *c)
+{
+	*c = (struct carried){ 0 };
+	if (atomic_load(&shim.stage) != SHIM_LISTENING || shim.sandboxed)
+		return false;
+	bool fds = false;
+	for (; envp && envp[c->count]; c->count++) {
+		const char *entry = envp[c->count];
+		if (starts(entry, "LD_PRELOAD="))
+			c->preload = entry + strlen("LD_PRELOAD=");
+		else if (starts(entry, "HARK_SESSION="))
+			c->session = strcmp(entry, shim.session_entry) == 0;
+		else if (starts(entry, "HARK_FDS="))
+			fds = true;
+		else if (strcmp(entry, "HARK_DISABLE=1") == 0)
+			c->disabled = true;
+	}
+	c->ours = c->preload && lists(c->preload, shim.preload);
+	list_duplicates(c->fds);
+	return !c->disabled && (!c->ours || !c->session || fds || c->fds[0]);
+}
+
+static size_t preload_bytes(const struct carried *c)
+{
+	return sizeof "LD_PRELOAD=" + strlen(shim.preload) + 1 + (c->preload ? strlen(c->preload) : 0);
+}
+
+static void fill(char *const *envp, struct carried *c, char **to, char *preload, size_t bytes)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (!starts(envp[i], "LD_PRELOAD=") && !starts(envp[i], "HARK_SESSION=") &&
+		    !starts(envp[i], "HARK_FDS="))
+			to[n++] = envp[i];
+	struct text t = text_in(preload, bytes);
+	text_str(&t, "LD_PRELOAD=");
+	if (!c->ours)
+		text_str(&t, shim.preload);
+	if (!c->ours && c->preload && *c->preload)
+		text_char(&t, ':');
+	if (c->preload)
+		text_str(&t, c->preload);
+	text_cstr(&t);
+	to[n++] = preload;
+	to[n++] = shim.session_entry;
+	if (c->fds[0])
+		to[n++] = c->fds;
+	to[n] = NULL;
+}
+
+/* On the caller's stack, so a macro: alloca() belongs to the function that calls it. */
+#define CARRY(envp)                                                                               \
+	struct carried carried;                                                                   \
+	if (look((envp), &carried)) {                                                             \
+		char **entries = alloca((carried.count + 4) * sizeof *entries);                   \
+		size_t bytes = preload_bytes(&carried);                                           \
+		char *preload = alloca(bytes);                                                    \
+		fill((envp), &carried, entries, preload, bytes);                                  \
+		(envp) = entries;                                                                 \
+	}                                                                                         \
+	int saved = errno;                                                                        \
+	hook_exec_settle();                                                                       \
+	errno = saved
+
+HOOKED int execve(const char *path, char *const argv[], char *const envp[])
+{
+	CARRY(envp);
+	return REAL(execve)(path, argv, envp);
+}
+
+HOOKED int execv(const char *path, char *const argv[])
+{
+	char *const *envp = environ;
+	CARRY(envp);
+	return REAL(execve)(path, argv, envp);
+}
+
+HOOKED int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	CARRY(envp);
+	return REAL(execvpe)(file, argv, envp);
+}
+
+HOOKED int execvp(const char *file, char *const argv[])
+{
+	char *const *envp = environ;
+	CARRY(envp);
+	return REAL(execvpe)(file, argv, envp);
+}
+
+HOOKED int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	CARRY(envp);
+	return REAL(fexecve)(fd, argv, envp);
+}
+
+HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	CARRY(envp);
+	return REAL(execveat)(directory, path, argv, envp, flags);
+}
+
+/* execl and its kin: the list becomes an array, the environment may stand behind it. */
+static size_t count_list(va_list arguments)
+{
+	size_t count = 1;
+	while (va_arg(arguments, const char *))
+		count++;
+	return count;
+}
+
+#define GATHER(first)                                                                             \
+	va_list arguments;                                                                        \
+	va_start(arguments, first);                                                               \
+	size_t count = maybe_null(first) ? count_list(arguments) : 0;                             \
+	va_end(arguments);                                                                        \
+	char **argv = alloca((count + 1) * sizeof *argv);                                         \
+	va_start(arguments, first);                                                               \
+	argv[0] = (char *)(first);                                                                \
+	for (size_t i = 1; i < count; i++)                                                        \
+		argv[i] = va_arg(arguments, char *);                                              \
+	argv[count] = NULL
+
+HOOKED int execl(const char *path, const char *arg, ...)
+{
+	GATHER(arg);
+	va_end(arguments);
+	return execv(path, argv);
+}
+
+HOOKED int execlp(const char *file, const char *arg, ...)
+{
+	GATHER(arg);
+	va_end(arguments);
+	return execvp(file, argv);
+}
+
+HOOKED int execle(const char *path, const char *arg, ...)
+{
+	GATHER(arg);
+	if (count)
+		(void)va_arg(arguments, char *); /* the list's NULL */
+	char *const *envp = va_arg(arguments, char *const *);
+	va_end(arguments);
+	return execve(path, argv, envp);
+}
+
+HOOKED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+	CARRY(envp);
+	return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
+}
+
+HOOKED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+	CARRY(envp);
+	return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
+}

@@ -1,0 +1,59 @@
+/*
+ * hook_exit.c - the ways out. Nothing has to be flushed, since records are in shared memory. But who
+ * looks at the terminal, or at the file, when the program has ended, wants to see all of it there.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shim/hook.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+
+static void settle(void)
+{
+	struct record_info leaving = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_LEAVING };
+
+	if (atomic_load(&shim.stage) != SHIM_LISTENING || thread_borrows())
+		return;
+	if (shim.unfinished)
+		capture_message(&leaving, NULL, 0);
+	capture_settle(shim.first ? SESSION_DELIVERED : SESSION_SHOWN,
+		       shim.session.control->exit_timeout_ns);
+}
+
+void hook_exec_settle(void)
+{
+	if (atomic_load(&shim.stage) == SHIM_LISTENING && shim.session.control->console)
+		capture_settle(SESSION_SHOWN, 500000000);
+}
+
+/* exit() flushes stdio after all destructors and then leaves without passing by any hook. So from
+ * here on each message waits for itself to be shown. */
+__attribute__((destructor)) static void leave(void)
+{
+	settle();
+	shim.leaving = true;
+}
+
+HOOKED void _exit(int status)
+{
+	settle();
+	REAL(_exit)(status);
+	__builtin_unreachable();
+}
+HOOKED_AS(_Exit, _exit);
+
+HOOKED void quick_exit(int status)
+{
+	settle();
+	shim.leaving = true;
+	REAL(quick_exit)(status);
+	__builtin_unreachable();
+}
+
+HOOKED int tcsetattr(int fd, int when, const struct termios *settings)
+{
+	if (shim_listening() && shim.session.control->console)
+		capture_settle(SESSION_SHOWN, 500000000);
+	return REAL(tcsetattr)(fd, when, settings);
+}

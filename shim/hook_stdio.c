@@ -1,0 +1,87 @@
+/*
+ * hook_stdio.c - all of stdio at one place: the slot through which glibc's files write.
+ *
+ * Inside libc, printf reaches write(2) without going through any table that the loader knows. But
+ * every FILE writes through its jump table, and the two tables of ordinary files are exported with
+ * libc's data. Their layout is private, so it is checked first: the slot must hold the exported
+ * function that we expect there. Where it does not, hook_stdio_public.c stands in.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "lib/base/sysio.h"
+#include "shim/hook.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+
+enum {
+	WRITE_SLOT = 15,      /* of a jump table: byte offset 120 */
+	ERROR_SEEN = 0x20,    /* _IO_ERR_SEEN */
+	PAGE = 4096,
+};
+
+typedef ssize_t (*write_slot)(FILE *stream, const void *bytes, ssize_t count);
+
+static write_slot write_below;
+
+static unsigned state_of_stream(int fd)
+{
+	unsigned state = capture_state(fd);
+
+	/* A reporter writes to a duplicate of descriptor 2 that libc has made inside. */
+	if (__builtin_expect(shim_thread.adopt, 0) && !capture_is(state)) {
+		unsigned original = capture_state(STDERR_FILENO);
+		if (capture_is(original) && capture_still(fd, original))
+			return original;
+	}
+	return state;
+}
+
+static ssize_t stream_write(FILE *stream, const void *bytes, ssize_t count)
+{
+	unsigned state = state_of_stream(stream->_fileno);
+	if (__builtin_expect(!capture_is(state), 1)) {
+		capture_order(state);
+		return write_below(stream, bytes, count);
+	}
+	struct iovec part = { (void *)bytes, (size_t)count };
+	pthread_testcancel();
+	ssize_t n = capture_write(stream->_fileno, state, &part, 1);
+	if (n < count)
+		stream->_flags |= ERROR_SEEN;
+	if (n < 0)
+		return 0;
+	if (stream->_offset >= 0)
+		stream->_offset += n;
+	return n;
+}
+
+static bool replace(void **table, void *expected)
+{
+	void **slot = &table[WRITE_SLOT];
+	uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(PAGE - 1);
+
+	if (*slot != expected)
+		return *slot == (void *)stream_write;
+	if (sysio_protect((void *)page, PAGE, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	__atomic_store_n(slot, (void *)stream_write, __ATOMIC_RELEASE);
+	sysio_protect((void *)page, PAGE, PROT_READ);
+	return true;
+}
+
+bool hook_stdio(void)
+{
+	void **narrow = dlsym(RTLD_DEFAULT, "_IO_file_jumps");
+	void **wide = dlsym(RTLD_DEFAULT, "_IO_wfile_jumps");
+	void *expected = dlsym(RTLD_DEFAULT, "_IO_file_write");
+
+	if (!narrow || !wide || !expected || narrow[WRITE_SLOT] != expected ||
+	    wide[WRITE_SLOT] != expected)
+		return false;
+	write_below = (write_slot)expected;
+	return replace(narrow, expected) && replace(wide, expected);
+}

@@ -1,0 +1,328 @@
+/*
+ * start.c - how a process comes to be listened to: it joins the session that its environment names,
+ * or, under a bare LD_PRELOAD, has the hark command begin one.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/sysio.h"
+#include "lib/base/testpoint.h"
+#include "lib/base/text.h"
+#include "shim/hook.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+enum { PAGE = 4096, CHILD_STACK = 64 << 10, STRICT_EXIT = 125 };
+
+extern char **environ;
+
+static const char *variable(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (char **entry = environ; entry && *entry; entry++)
+		if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+			return *entry + length + 1;
+	return NULL;
+}
+
+static bool is_set(const char *name)
+{
+	const char *value = variable(name);
+	return value && strcmp(value, "1") == 0;
+}
+
+static void complain(const char *what, int error)
+{
+	char line[600];
+	struct text t = text_in(line, sizeof line);
+
+	text_str(&t, "hark: ");
+	text_str(&t, what);
+	if (error) {
+		text_str(&t, " (error ");
+		text_u64(&t, (uint64_t)-error);
+		text_char(&t, ')');
+	}
+	text_str(&t, "; output passes through unchanged\n");
+	sysio_write(STDERR_FILENO, line, t.len);
+}
+
+/* ---- beginning a session, by the hark command ---------------------------------------------------- */
+
+struct starter {
+	char program[512];
+	char answer_fd[16], pid[16];
+	char *environment[1024];
+	char *argv[10];
+};
+
+/* Runs in the child, on a stack of its own, in our memory: system calls only. */
+static int start_command(void *argument)
+{
+	struct starter *s = argument;
+
+	sysio_call(SYS_execve, (long)s->program, (long)s->argv, (long)s->environment, 0, 0, 0);
+	return 127;
+}
+
+/* The command stands beside the shim, or in ../bin. */
+static bool find_command(char *path, size_t bytes)
+{
+	static const char *const places[] = { "hark", "../bin/hark" };
+	const char *slash = strrchr(shim.preload, '/');
+
+	for (unsigned i = 0; slash && i < sizeof places / sizeof *places; i++) {
+		struct text t = text_in(path, bytes);
+		text_bytes(&t, shim.preload, (size_t)(slash + 1 - shim.preload));
+		text_str(&t, places[i]);
+		text_cstr(&t);
+		if (!t.cut && sysio_call(SYS_faccessat, AT_FDCWD, (long)path, X_OK, 0, 0, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void number(char *to, size_t bytes, uint64_t value)
+{
+	struct text t = text_in(to, bytes);
+	text_u64(&t, value);
+	text_cstr(&t);
+}
+
+static void prepare(struct starter *s, int answer_fd)
+{
+	size_t n = 0;
+
+	for (char **entry = environ; *entry && n < 1000; entry++)
+		if (strncmp(*entry, "LD_PRELOAD=", 11) != 0) /* it shall not listen to itself */
+			s->environment[n++] = *entry;
+	s->environment[n] = NULL;
+	number(s->answer_fd, sizeof s->answer_fd, (uint64_t)answer_fd);
+	number(s->pid, sizeof s->pid, (uint64_t)sysio_getpid());
+	char *const argv[] = { s->program, (char *)"session", (char *)"--answer-fd", s->answer_fd,
+			       (char *)"--pid", s->pid, NULL };
+	memcpy(s->argv, argv, sizeof argv);
+}
+
+/* The answer is the session's directory. The child sends no SIGCHLD, and only we can wait for it. */
+static int run_starter(struct starter *s, char *stack, char *dir, size_t bytes, int *status)
+{
+	int fds[2];
+
+	int error = (int)sysio_call(SYS_pipe2, (long)fds, 0, 0, 0, 0, 0);
+	if (error)
+		return error;
+	prepare(s, fds[1]);
+	pid_t child = clone(start_command, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	sysio_close(fds[1]);
+	size_t used = 0;
+	for (ssize_t n = 1; child > 0 && n > 0 && used < bytes - 1; used += n > 0 ? (size_t)n : 0) {
+		n = sysio_read(fds[0], dir + used, bytes - 1 - used);
+		if (n == -EINTR)
+			n = 0;
+	}
+	dir[used] = 0;
+	sysio_close(fds[0]);
+	if (child <= 0)
+		return child ? -EAGAIN : -ECHILD;
+	while (sysio_call(SYS_wait4, child, (long)status, __WCLONE, 0, 0, 0) == -EINTR)
+		;
+	return used && dir[0] == '/' ? 0 : -ECHILD;
+}
+
+static int begin_session(char *dir, size_t bytes)
+{
+	int status = 0;
+	struct starter *s = sysio_map(sizeof *s + CHILD_STACK, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(s))
+		return (int)(intptr_t)s;
+	int error = -ENOENT;
+	if (find_command(s->program, sizeof s->program))
+		error = run_starter(s, (char *)s + sizeof *s, dir, bytes, &status);
+	if (error == -ENOENT)
+		complain("no hark command beside the shim or in ../bin", 0);
+	if (error && is_set("HARK_STRICT"))
+		sysio_call(SYS_exit_group, STRICT_EXIT, 0, 0, 0, 0, 0);
+	sysio_unmap(s, sizeof *s + CHILD_STACK);
+	return error;
+}
+
+/* libc starts children of its own (system, popen) with `environ`, past our hooks. No malloc here, so
+ * the list is copied to pages of ours. */
+static void enter_environment(void)
+{
+	size_t count = 0;
+
+	while (environ && environ[count])
+		count++;
+	char **list = sysio_map((count + 2) * sizeof *list, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(list))
+		return;
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(environ[i], "HARK_SESSION=", 13) != 0)
+			list[n++] = environ[i];
+	list[n] = shim.session_entry;
+	environ = list;
+}
+
+/* ---- joining ------------------------------------------------------------------------------------ */
+
+static bool ring_alive(void)
+{
+	return atomic_load(&shim.session.control->state) == SESSION_LIVE &&
+	       session_alive(shim.session.control);
+}
+
+static int watch_forks(void)
+{
+	struct shim_epoch *page = sysio_map(PAGE, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(page))
+		return (int)(intptr_t)page;
+	int error = (int)sysio_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0);
+	if (error)
+		return error;
+	atomic_store(&page->value, (uint32_t)sysio_getpid());
+	shim.epoch = page;
+	return 0;
+}
+
+/* HARK_FDS=1:0,7:2 - descriptors that are duplicates of captured files, from before an exec */
+static void take_duplicates(void)
+{
+	const char *at = variable("HARK_FDS");
+
+	while (at && *at) {
+		char *end;
+		unsigned long fd = strtoul(at, &end, 10);
+		unsigned long which = *end == ':' ? strtoul(end + 1, &end, 10) : CONTROL_CHOSEN;
+		if (fd < SHIM_FDS && which < shim.session.control->chosen_count &&
+		    capture_still((int)fd, FD_CAPTURED + (unsigned)which))
+			atomic_store(&shim.fds[fd], (uint8_t)(FD_CAPTURED + which));
+		at = *end == ',' ? end + 1 : NULL;
+	}
+}
+
+static void introduce(void)
+{
+	struct record_join join = { 0 };
+	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN };
+	struct iovec part = { &join, sizeof join };
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) == 0)
+		join.pid_namespace = st.st_ino;
+	join.parent = (uint32_t)sysio_call(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	sysio_call(SYS_prctl, PR_GET_NAME, (long)join.comm, 0, 0, 0, 0);
+	sysio_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)join.path,
+		   sizeof join.path - 1, 0, 0);
+	capture_message(&info, &part, 1);
+}
+
+static int join(const char *dir)
+{
+	int error = session_join(&shim.session, dir);
+	if (!error)
+		error = watch_forks();
+	if (error)
+		return error;
+	const struct control *c = shim.session.control;
+	shim.policy = (struct ring_policy){ .overflow = (enum ring_overflow)c->overflow,
+					    .timeout_ns = c->overflow_ns,
+					    .alive = ring_alive };
+	shim.first = c->first_pid == sysio_getpid();
+	struct text t = text_in(shim.session_entry, sizeof shim.session_entry);
+	text_str(&t, "HARK_SESSION=");
+	text_str(&t, dir);
+	text_cstr(&t);
+	return t.cut ? -ENAMETOOLONG : 0;
+}
+
+static void find_ourselves(void)
+{
+	Dl_info info;
+	struct text t = text_in(shim.preload, sizeof shim.preload);
+
+	if (dladdr((void *)shim_start, &info) && info.dli_fname)
+		text_str(&t, info.dli_fname);
+	text_cstr(&t);
+}
+
+static bool start(void)
+{
+	char dir[400];
+	const char *given = variable("HARK_SESSION");
+
+	real_resolve_early();
+	if (is_set("HARK_DISABLE"))
+		return false;
+	find_ourselves();
+	int error = given && *given ? join(given) : -ENOENT;
+	if (error == -ENOENT || error == -ESTALE) {
+		/* None yet, or one that has ended: we begin our own. */
+		if (begin_session(dir, sizeof dir) != 0)
+			return false; /* the command has said why */
+		error = join(dir);
+		if (!error)
+			enter_environment();
+	}
+	if (error) {
+		/* Another user's session (su, sudo) is closed to us by design: no reason to complain. */
+		if (error != -EACCES && error != -EPERM)
+			complain("cannot join the session", error);
+		return false;
+	}
+	if (shim.preload[0] != '/')
+		memcpy(shim.preload, shim.session.control->preload, sizeof shim.preload);
+	return true;
+}
+
+void shim_start(void)
+{
+	uint32_t fresh = SHIM_NEW;
+	int saved = errno;
+
+	if (!environ || !atomic_compare_exchange_strong(&shim.stage, &fresh, SHIM_STARTING))
+		return;
+#ifdef HARK_TESTPOINTS
+	testpoint_from_environment();
+#endif
+	if (!start()) {
+		atomic_store(&shim.stage, SHIM_PASSING);
+		errno = saved;
+		return;
+	}
+	atomic_store(&shim.stage, SHIM_LISTENING);
+	thread_know();
+	take_duplicates();
+	introduce();
+	for (int fd = 1; fd <= 2; fd++)
+		capture_state(fd);
+	if (!hook_stdio())
+		hook_stdio_public = true;
+	hook_abort();
+	errno = saved;
+}
+
+__attribute__((constructor(101))) static void construct(void)
+{
+	shim_start();
+}

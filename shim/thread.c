@@ -1,0 +1,78 @@
+/*
+ * thread.c - who we are: thread, process, forked child, or a vfork child in its parent's memory.
+ *
+ * Nothing is hooked for it. A page that the kernel empties in every forked child tells us of forks
+ * however they were made; a vfork child is told by its pid.
+ */
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "lib/base/sysio.h"
+#include "shim/shim.h"
+
+_Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
+
+static void introduce_fork(void)
+{
+	struct record_join join = { 0 };
+	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN };
+	struct iovec part = { &join, offsetof(struct record_join, path) };
+
+	join.parent = (uint32_t)sysio_call(SYS_getppid, 0, 0, 0, 0, 0, 0);
+	sysio_call(SYS_prctl, PR_GET_NAME, (long)join.comm, 0, 0, 0, 0);
+	ring_append(&shim.session.ring, &shim_thread.author, &info, &part, 1, &shim.policy);
+}
+
+void thread_refresh(void)
+{
+	struct shim_thread *thread = &shim_thread;
+	uint32_t epoch = atomic_load(&shim.epoch->value);
+	uint32_t pid;
+
+	if (shim.sandboxed && thread->epoch == epoch && epoch)
+		return;
+	pid = (uint32_t)sysio_getpid();
+	if (thread->borrower) {
+		if (pid == thread->borrower && pid != epoch)
+			goto who;
+		/* The vfork child is gone and we are the parent again. */
+		thread->borrower = 0;
+		thread->borrowed_fds = 0;
+		thread->epoch = 0;
+	}
+	if (epoch == 0) {
+		atomic_store(&shim.epoch->value, pid);
+		epoch = pid;
+		shim.first = false;
+	}
+	if (thread->epoch == epoch)
+		return;
+	bool forked = thread->epoch != 0 && thread->author.pid != pid;
+	thread->epoch = epoch;
+	thread->author.depth = 0;
+	thread->author.pid = pid;
+	thread->author.tid = (uint32_t)sysio_gettid();
+	if (forked)
+		introduce_fork();
+	return;
+who:
+	thread->author.pid = pid;
+	thread->author.tid = (uint32_t)sysio_gettid();
+	thread->epoch = epoch;
+}
+
+bool thread_borrows(void)
+{
+	uint32_t epoch = atomic_load(&shim.epoch->value);
+	if (shim.sandboxed || epoch == 0)
+		return false;
+	uint32_t pid = (uint32_t)sysio_getpid();
+	if (pid == epoch) {
+		if (shim_thread.borrower)
+			thread_refresh();
+		return false;
+	}
+	shim_thread.borrower = pid;
+	return true;
+}

@@ -1,0 +1,366 @@
+/*
+ * test_hook_sandbox.c - system calls by number and sandboxes (shim/hook_sandbox.c): what is noted, what
+ * comes back, and that calls which return twice find the stack that they left.
+ */
+#include "tests/unit/shim_case.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "shim/hook_sandbox.c"
+
+bool hook_stdio_public;
+
+static unsigned pokes;
+
+void ring_poke(struct ring *ring)
+{
+	assert_ptr_equal(ring, &shim.session.ring);
+	assert_int_equal(played_control.polled, 1); /* who is woken must see it */
+	assert_false(shim.sandboxed);
+	pokes++;
+}
+
+static int fresh(void **state)
+{
+	pokes = 0;
+	return play(state);
+}
+
+static void assert_told(const char *want)
+{
+	assert_string_equal(told, want);
+	told[0] = 0;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+static void test_write_is_captured(void **state)
+{
+	struct iovec parts[2] = { { (char *)"two ", 4 }, { (char *)"parts", 5 } };
+	(void)state;
+
+	assert_int_equal(syscall(SYS_write, 2, "text", 4), 4);
+	assert_int_equal(syscall(SYS_writev, 2, parts, 2), 9);
+	assert_int_equal(syscall(SYS_pwritev2, 2, parts, 2, -1L, 0L, 0), 9);
+	assert_int_equal(said.length, 22);
+	assert_memory_equal(said.bytes, "texttwo partstwo parts", 22);
+	assert_int_equal(said.calls, 3);
+}
+
+static void test_what_the_kernel_refuses(void **state)
+{
+	struct iovec part = { (char *)"x", 1 }, endless[2] = { { (char *)"x", SIZE_MAX / 2 },
+							       { (char *)"y", SIZE_MAX / 2 } };
+	(void)state;
+
+	divert_stderr();
+	errno = 0;
+	long results[] = { syscall(SYS_writev, 2, &part, -1), syscall(SYS_writev, 2, &part, 5000),
+			   syscall(SYS_writev, 2, (void *)8, 1), syscall(SYS_writev, 2, endless, 2),
+			   syscall(SYS_write, -1, "x", 1), syscall(SYS_pwritev2, 2, &part, 1, -2L, 0L, 0) };
+	int error = errno;
+	char text[64];
+	restore_stderr(text, sizeof text);
+	for (unsigned i = 0; i < sizeof results / sizeof *results; i++)
+		assert_int_equal(results[i], -1);
+	assert_int_equal(error, EINVAL); /* the last one's */
+	assert_int_equal(said.calls, 0);
+}
+
+static void test_write_elsewhere(void **state)
+{
+	struct iovec part = { (char *)"vector", 6 };
+	char text[64];
+	(void)state;
+
+	shim.fds[2] = FD_PASS;
+	divert_stderr();
+	assert_int_equal(syscall(SYS_write, 2, "text ", 5), 5);
+	assert_int_equal(syscall(SYS_writev, 2, &part, 1), 6);
+	assert_int_equal(syscall(SYS_pwritev2, 2, &part, 1, 20L, 0L, 0), 6); /* the sixth arrives */
+	assert_int_equal(syscall(SYS_pwritev2, 2, &part, 1, 20L, 0L, 0x40000000), -1);
+	assert_int_equal(restore_stderr(text, sizeof text), 26);
+	assert_string_equal(text, "text vector");
+	assert_string_equal(text + 20, "vector");
+	assert_int_equal(said.calls, 0);
+}
+
+/* At a place in a captured file it is no message that follows others. */
+static void test_write_at_a_place(void **state)
+{
+	struct iovec part = { (char *)"x", 1 };
+	char text[8];
+	(void)state;
+
+	divert_stderr();
+	assert_int_equal(syscall(SYS_pwritev2, 2, &part, 1, 3L, 0L, 0), 1);
+	assert_int_equal(restore_stderr(text, sizeof text), 4);
+	assert_int_equal(said.calls, 0);
+}
+
+/* ---- descriptors --------------------------------------------------------------------------------- */
+
+static void test_descriptors(void **state)
+{
+	int fds[2];
+	(void)state;
+
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY);
+	assert_true(fd > 2);
+	assert_told("opened well /dev/null 1 ");
+	assert_int_equal(syscall(SYS_open, "/no/such/file", O_RDONLY), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_told("");
+	int copy = (int)syscall(SYS_dup, fd);
+	char want[128];
+	snprintf(want, sizeof want, "copied %d well ", fd);
+	assert_told(want);
+	assert_int_equal(syscall(SYS_dup2, fd, copy), copy);
+	assert_told(want);
+	assert_int_equal(syscall(SYS_dup3, fd, copy, O_CLOEXEC), copy);
+	assert_told(want);
+	int third = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 50);
+	assert_true(third >= 50);
+	assert_told(want);
+	assert_int_equal(syscall(SYS_fcntl, fd, F_GETFD), 0);
+	assert_told("");
+	assert_int_equal(syscall(SYS_close, copy), 0);
+	snprintf(want, sizeof want, "closed %d ", copy);
+	assert_told(want);
+	assert_int_equal(syscall(SYS_close_range, third, third + 1, 0), 0);
+	snprintf(want, sizeof want, "closed %d closed %d ", third, third + 1);
+	assert_told(want);
+	assert_int_equal(syscall(SYS_close_range, 9, 8, 0), -1);
+	assert_told("");
+	assert_int_equal(syscall(SYS_dup, -1), -1);
+	assert_int_equal(errno, EBADF);
+	assert_told("copied -1 in vain ");
+	assert_int_equal(syscall(SYS_pipe2, fds, O_CLOEXEC), 0);
+	assert_told("created created ");
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_told("created created ");
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(syscall(SYS_pipe2, fds, -1), -1);
+	assert_told("");
+	int other = (int)syscall(SYS_memfd_create, "x", 0);
+	assert_told("created ");
+	close(other);
+	other = (int)syscall(SYS_eventfd2, 0, 0);
+	assert_told("created ");
+	close(other);
+	close(fd);
+}
+
+static void test_memory(void **state)
+{
+	char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	(void)state;
+
+	assert_int_equal(syscall(SYS_mprotect, page, 4096, PROT_NONE), 0);
+	assert_told("memory ");
+	assert_int_equal(syscall(SYS_munmap, page, 4096), 0);
+	assert_told("memory ");
+}
+
+static void test_the_rest_passes(void **state)
+{
+	uint32_t word = 1;
+	(void)state;
+
+	assert_int_equal(syscall(SYS_getpid), getpid());
+	assert_int_equal(syscall(100000L), -1);
+	assert_int_equal(errno, ENOSYS);
+	assert_int_equal(syscall(-1L), -1);
+	assert_int_equal(syscall(511L), -1);
+	/* six arguments, the last of them seen by the kernel */
+	char *page = (char *)syscall(SYS_mmap, NULL, 4096L, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 1L);
+	assert_ptr_equal(page, MAP_FAILED); /* an offset that is no multiple of a page */
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 1, &(struct timespec){ 0, 1 }, NULL,
+				 0), -1);
+	assert_int_equal(errno, EINVAL); /* for want of bits in the sixth */
+	assert_told("");
+}
+
+/* ---- what returns twice, or never ---------------------------------------------------------------- */
+
+static volatile int child_ran;
+
+static void raw_exit(int status)
+{
+	__asm__ volatile("syscall" : : "a"(SYS_exit), "D"(status) : "rcx", "r11", "memory");
+	__builtin_unreachable();
+}
+
+/* A child in our memory on a stack of its own: whatever lay above it there is where it returns to. */
+__attribute__((no_sanitize("address"))) static void cloned(void)
+{
+	child_ran++;
+	raw_exit(23);
+}
+
+static void test_clone_returns_to_the_callers(void **state)
+{
+	enum { STACK = 64 << 10 };
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t *top = (uintptr_t *)(void *)(stack + STACK - 64);
+	int status;
+	(void)state;
+
+	for (int i = 0; i < 3; i++) {
+		top[0] = (uintptr_t)cloned;
+		long pid = syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, top, NULL, NULL, NULL);
+		assert_true(pid > 0);
+		assert_int_equal(waitpid((pid_t)pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 23);
+		assert_int_equal(child_ran, i + 1);
+	}
+	munmap(stack, STACK);
+}
+
+static int status_of(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void test_fork_exec_exit(void **state)
+{
+	(void)state;
+
+	long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		syscall(SYS_exit_group, 7);
+	assert_int_equal(status_of((pid_t)pid), 7);
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exit $status", NULL };
+	char *envp[] = { (char *)"status=9", NULL };
+	pid = syscall(SYS_fork);
+	if (pid == 0) {
+		syscall(SYS_execve, "/bin/sh", argv, envp);
+		_exit(1);
+	}
+	assert_int_equal(status_of((pid_t)pid), 9);
+	pid = syscall(SYS_fork);
+	if (pid == 0) {
+		syscall(SYS_execveat, AT_FDCWD, "/bin/sh", argv, envp, 0);
+		_exit(1);
+	}
+	assert_int_equal(status_of((pid_t)pid), 9);
+	assert_int_equal(syscall(SYS_execve, "/no/such/program", argv, envp), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
+/* ---- sandboxes ----------------------------------------------------------------------------------- */
+
+static void assert_free(void)
+{
+	assert_false(shim.sandboxed);
+	assert_false(shim.policy.no_calls);
+	assert_int_equal(played_control.polled, 0);
+}
+
+/* Programs ask in this way whether there is seccomp at all. */
+static void test_refused_sandbox_is_undone(void **state)
+{
+	(void)state;
+
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_free();
+	assert_int_equal(pokes, 1);
+	assert_int_equal(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_free();
+	assert_int_equal(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0), -1);
+	assert_free();
+	assert_int_equal(pokes, 3);
+	uint32_t action = SECCOMP_RET_ALLOW;
+	syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action); /* only asks */
+	assert_int_equal(pokes, 3);
+	shim.policy.no_calls = true; /* for some other reason */
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL), -1);
+	assert_true(shim.policy.no_calls);
+}
+
+static void test_prctl_passes(void **state)
+{
+	char name[16];
+	(void)state;
+
+	assert_int_equal(prctl(PR_GET_NAME, name), 0);
+	assert_int_equal(prctl(-1, 0, 0, 0, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(pokes, 0);
+}
+
+static int in_a_sandbox(void)
+{
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+		return 77;
+	/* From here on any call but read, write and exit kills. */
+	int status = shim.sandboxed && shim.policy.no_calls && played_control.polled == 1 ? 0 : 1;
+	if (syscall(SYS_write, 2, "said", 4) != 4 || said.length != 4)
+		status = 2;
+	raw_exit(status);
+	return 3;
+}
+
+static void test_sandbox(void **state)
+{
+	(void)state;
+	shim.fds[2] = FD_CAPTURED;
+	played_control.chosen_count = 2;
+	played_control.chosen[1].fd = 40; /* not looked at yet */
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(in_a_sandbox());
+	assert_int_equal(status_of(pid), 0);
+	/* What nobody may look at later is looked at before. */
+	enter_sandbox();
+	assert_told("classify 40 ");
+	struct before again = enter_sandbox(); /* a second filter counts for nothing */
+	assert_int_equal(played_control.polled, 1);
+	leave_sandbox(again);
+	assert_true(shim.sandboxed);
+}
+
+static void test_not_listening(void **state)
+{
+	(void)state;
+	shim.stage = SHIM_PASSING;
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL), -1);
+	assert_free();
+	assert_int_equal(pokes, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_write_is_captured, fresh),
+		cmocka_unit_test_setup(test_what_the_kernel_refuses, fresh),
+		cmocka_unit_test_setup(test_write_elsewhere, fresh),
+		cmocka_unit_test_setup(test_write_at_a_place, fresh),
+		cmocka_unit_test_setup(test_descriptors, fresh),
+		cmocka_unit_test_setup(test_memory, fresh),
+		cmocka_unit_test_setup(test_the_rest_passes, fresh),
+		cmocka_unit_test_setup(test_clone_returns_to_the_callers, fresh),
+		cmocka_unit_test_setup(test_fork_exec_exit, fresh),
+		cmocka_unit_test_setup(test_refused_sandbox_is_undone, fresh),
+		cmocka_unit_test_setup(test_prctl_passes, fresh),
+		cmocka_unit_test_setup(test_sandbox, fresh),
+		cmocka_unit_test_setup(test_not_listening, fresh),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

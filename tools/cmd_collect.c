@@ -1,0 +1,35 @@
+/*
+ * cmd_collect.c - `hark collect`: the collector's process, started by collect_spawn() alone.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/collect/collect.h"
+#include "tools/cmds.h"
+
+int cmd_collect(struct cli *cli)
+{
+	struct collect_plan plan = { .console_fd = -1, .deep_fd = -1 };
+	enum cli_found found;
+
+	while ((found = cli_next(cli)) != CLI_END) {
+		if (found == CLI_WRONG)
+			return CLI_FAILED;
+		if (found == CLI_WORD) {
+			plan.dir = cli->value;
+			continue;
+		}
+		int *fd = strcmp(cli->option, "--deep-fd") == 0 ? &plan.deep_fd : &plan.console_fd;
+		if (cli_number(cli, 0, fd) != 0)
+			return CLI_FAILED;
+	}
+	if (!plan.dir) {
+		cli_say("collect needs the directory of a session; `hark run` starts it");
+		return CLI_FAILED;
+	}
+	int result = collect_run(&plan);
+	if (result >= 0)
+		return result;
+	cli_say("%s: cannot collect: %s", plan.dir, strerror(-result));
+	return CLI_FAILED;
+}

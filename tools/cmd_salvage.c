@@ -1,0 +1,232 @@
+/*
+ * cmd_salvage.c - `hark salvage`: delivers what dead sessions left behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/base/text.h"
+#include "lib/collect/checkpoint.h"
+#include "lib/collect/collect.h"
+#include "tools/cmds.h"
+#include "tools/launch.h"
+#include "tools/remains.h"
+
+enum { DIRS_MOST = 256 };
+
+struct salvage {
+	struct config to;          /* its sinks, where --to was given */
+	const char *dir;           /* NULL: all */
+	char (*dirs)[PLACE_PATH];
+	unsigned count;
+};
+
+/* A relative path is meant from here; the collector would take it from where the session began. */
+static int make_absolute(const char *given, char *out, size_t room)
+{
+	struct sink_spec spec;
+	char why[512], cwd[PATH_MAX];
+	struct text text = text_in(out, room);
+	size_t kind = strcspn(given, ":");
+
+	if (spec_parse(given, &spec, why, sizeof why) != 0 || spec.target[0] == '/' ||
+	    (spec.kind != SINK_FILE && spec.kind != SINK_UNIX && spec.kind != SINK_UNIXGRAM)) {
+		text_str(&text, given); /* what is wrong with it, config_set() says better */
+	} else {
+		if (!getcwd(cwd, sizeof cwd))
+			return -errno;
+		text_bytes(&text, given, kind + 1);
+		for (const char *c = cwd; *c; c++) {
+			char code[4];
+			snprintf(code, sizeof code, "%%%02X", (unsigned char)*c);
+			text_bytes(&text, strchr(" \t\n%?&", *c) ? code : c, strchr(" \t\n%?&", *c) ? 3 : 1);
+		}
+		text_char(&text, '/');
+		text_str(&text, given + kind + 1);
+	}
+	text_cstr(&text);
+	return text.cut ? -ENAMETOOLONG : 0;
+}
+
+static int take_to(struct salvage *s, const char *value)
+{
+	const struct setting *to = config_option("--to");
+	struct config_problem problem;
+	char absolute[PATH_MAX + 512];
+
+	int error = make_absolute(value, absolute, sizeof absolute);
+	if (error) {
+		cli_say("--to %s: %s", value, strerror(-error));
+		return error;
+	}
+	error = config_set(&s->to, to, to->option, absolute, &problem);
+	if (error)
+		cli_say("%s", problem.text);
+	return error;
+}
+
+static int take_arguments(struct salvage *s, struct cli *cli)
+{
+	enum cli_found found;
+
+	while ((found = cli_next(cli)) != CLI_END) {
+		if (found == CLI_WRONG || (found == CLI_OPTION && take_to(s, cli->value) != 0))
+			return -EINVAL;
+		if (found == CLI_WORD && s->dir) {
+			cli_say("salvage takes one DIR at most; `hark salvage --help` says more");
+			return -EINVAL;
+		}
+		if (found == CLI_WORD)
+			s->dir = cli->value;
+	}
+	return 0;
+}
+
+/* Names are gathered first: what is delivered is removed, while place_each() goes on. */
+static int gather(void *arg, const struct place_session *session)
+{
+	struct salvage *s = arg;
+
+	if (!remains_in(session))
+		return 0;
+	strcpy(s->dirs[s->count++], session->dir);
+	return s->count == DIRS_MOST;
+}
+
+static void print_size(uint64_t bytes)
+{
+	if (bytes < 1000)
+		printf("%" PRIu64 " bytes", bytes);
+	else if (bytes < 1000000)
+		printf("%" PRIu64 " kB", (bytes + 500) / 1000);
+	else
+		printf("%" PRIu64 " MB", (bytes + 500000) / 1000000);
+}
+
+static void print_count(uint64_t count)
+{
+	if (count >= 1000) {
+		print_count(count / 1000);
+		printf(",%03" PRIu64, count % 1000);
+	} else {
+		printf("%" PRIu64, count);
+	}
+}
+
+static void report(const struct place_session *session, const struct collect_delivery *delivery,
+		   int64_t said_ns)
+{
+	char when[32];
+
+	remains_time(when, said_ns);
+	printf("recovered ");
+	print_count(delivery->messages);
+	printf(" message%s (", delivery->messages == 1 ? "" : "s");
+	print_size(delivery->bytes);
+	printf(") of %s, said until %s\n", session->control.command, when);
+	fflush(stdout);
+}
+
+static int deliver(const struct salvage *s, const struct place_session *session)
+{
+	struct collect_plan plan = {
+		.dir = session->dir, .deep_fd = -1, .salvage = true,
+		.sinks = s->to.sinks_by_option ? s->to.sinks : NULL
+	};
+	struct collect_delivery delivery;
+	struct checkpoint_file notes;
+	struct checkpoint last = { .time_ns = 0 };
+	char path[PLACE_PATH + 16];
+	const void *lines;
+
+	/* Held open, because what was delivered is removed; it knows the time of the last message. */
+	snprintf(path, sizeof path, "%s/state", session->dir);
+	int noted = checkpoint_open(&notes, path);
+	plan.console_fd = launch_console();
+	int result = collect_run(&plan);
+	close(plan.console_fd);
+	if (!noted) {
+		checkpoint_load(&notes, &last, &lines);
+		checkpoint_close(&notes);
+	}
+	if (result < 0) {
+		cli_say("%s: cannot be salvaged: %s", session->dir, strerror(-result));
+		return 1;
+	}
+	collect_last_delivery(&delivery);
+	report(session, &delivery,
+	       last.time_ns ? last.time_ns : (int64_t)session->control.started_ns);
+	if (result == 0) {
+		result = place_remove(session->dir);
+		if (result && result != -ENOENT)
+			cli_say("%s: all is delivered, but it cannot be removed: %s", session->dir,
+				strerror(-result));
+		return 0;
+	}
+	cli_say("%s: %" PRIu64 " bytes are not with the sinks yet; try again, or deliver them "
+		"elsewhere with --to", session->dir, delivery.undelivered_bytes);
+	return 1;
+}
+
+/* One at a time: the lock is on the control block, and ends with us. */
+static int salvage_dir(const struct salvage *s, const char *dir)
+{
+	static struct place_session session;
+	char path[PLACE_PATH + 16];
+
+	snprintf(path, sizeof path, "%s/control", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		cli_say("%s: another salvage is at work there", dir);
+		close(fd);
+		return 1;
+	}
+	/* Read under the lock: it may have been delivered meanwhile. */
+	int error = fd < 0 ? -errno : place_read(dir, &session), status = 1;
+	if (error == -ENOENT && !s->dir)
+		status = 0;
+	else if (error)
+		cli_say("%s: no session of this version of hark: %s", dir, strerror(-error));
+	else if (remains_alive(&session))
+		cli_say("%s: the session of %s is alive (PID %d); `hark drain %d` waits for it", dir,
+			session.control.command, session.control.first_pid, session.control.first_pid);
+	else
+		status = deliver(s, &session);
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
+int cmd_salvage(struct cli *cli)
+{
+	static struct salvage s;
+	int status = 0;
+
+	config_defaults(&s.to);
+	if (take_arguments(&s, cli) != 0)
+		return CLI_FAILED;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (s.dir) {
+		static char dir[PATH_MAX];
+		return salvage_dir(&s, realpath(s.dir, dir) ? dir : s.dir);
+	}
+	s.dirs = calloc(DIRS_MOST, sizeof *s.dirs);
+	if (!s.dirs) {
+		cli_say("no memory");
+		return CLI_FAILED;
+	}
+	place_each(gather, &s);
+	for (unsigned i = 0; i < s.count; i++)
+		status |= salvage_dir(&s, s.dirs[i]);
+	if (s.count == 0)
+		cli_say("no session has left anything behind");
+	free(s.dirs);
+	return status;
+}

@@ -1,0 +1,166 @@
+/*
+ * launch.c - see launch.h. Called by `hark run` and, for a program that was started with LD_PRELOAD
+ * alone, by `hark session`.
+ */
+#include "tools/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "lib/base/text.h"
+#include "lib/collect/collect.h"
+#include "lib/session/session.h"
+#include "tools/cli.h"
+
+#define SHIM "libhark-preload.so"
+
+int launch_console(void)
+{
+	return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+}
+
+static bool own_path(char path[PATH_MAX])
+{
+	if (realpath("/proc/self/exe", path))
+		return true;
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	return executed && realpath(executed, path);
+}
+
+int launch_find(struct launch *l, char *why, size_t why_bytes)
+{
+	static const char *const places[] = { SHIM, "../lib/" SHIM };
+	char path[PATH_MAX], beside[PATH_MAX + 32];
+
+	if (!own_path(path) || strlen(path) >= sizeof l->program) {
+		snprintf(why, why_bytes, "cannot find out where the hark command is: is /proc mounted?");
+		return -ENOENT;
+	}
+	strcpy(l->program, path);
+	*strrchr(path, '/') = '\0';
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		char real[PATH_MAX];
+		snprintf(beside, sizeof beside, "%s/%s", path, places[i]);
+		if (!realpath(beside, real))
+			continue;
+		if (strlen(real) >= sizeof l->preload || strpbrk(real, " :")) {
+			snprintf(why, why_bytes, "LD_PRELOAD cannot hold the path %s: it is too long, or "
+				 "has a blank or colon; install hark elsewhere", real);
+			return -EINVAL;
+		}
+		strcpy(l->preload, real);
+		return 0;
+	}
+	snprintf(why, why_bytes, SHIM " is neither in %s nor in %s/../lib; is hark installed "
+		 "completely?", path, path);
+	return -ENOENT;
+}
+
+/* A caller's pipe is not to be held by a collector that never writes to it. */
+static bool wants_console(const struct config *config)
+{
+	struct sink_spec specs[CONFIG_SINKS];
+	char why[256];
+
+	int count = spec_parse_list(config->sinks, specs, CONFIG_SINKS, why, sizeof why);
+	for (int i = 0; i < count; i++)
+		if (specs[i].kind == SINK_CONSOLE)
+			return true;
+	return false;
+}
+
+int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
+		   size_t why_bytes)
+{
+	plan->program = l->program;
+	plan->preload = l->preload;
+	int error = session_create(plan, l->dir, why, why_bytes);
+	if (error)
+		return error;
+	struct collect_plan collect = {
+		.dir = l->dir, .deep_fd = deep_fd,
+		.console_fd = wants_console(plan->config) ? plan->console_fd : -1
+	};
+	error = collect_spawn(&collect, l->program);
+	if (error) {
+		snprintf(why, why_bytes, "cannot start the collector: %s", strerror(-error));
+		place_remove(l->dir);
+	}
+	return error;
+}
+
+void launch_cancel(const struct launch *l)
+{
+	struct session session;
+
+	if (session_join(&session, l->dir) != 0)
+		return;
+	atomic_store(&session.control->state, SESSION_ENDED);
+	ring_poke(&session.ring);
+	session_leave(&session);
+}
+
+/* By its name: another copy of the shim would listen twice. */
+static bool is_shim(const char *entry, size_t length, const char *ours)
+{
+	const size_t name = sizeof SHIM - 1;
+
+	if (length == strlen(ours) && memcmp(entry, ours, length) == 0)
+		return true;
+	return length >= name && memcmp(entry + length - name, SHIM, name) == 0 &&
+	       (length == name || entry[length - name - 1] == '/');
+}
+
+char *launch_preload(const char *ours, const char *others)
+{
+	size_t room = strlen(ours) + (others ? strlen(others) : 0) + 2;
+	char *list = malloc(room);
+
+	if (!list)
+		return NULL;
+	struct text text = text_in(list, room);
+	text_str(&text, ours);
+	while (others && *others) {
+		size_t length = strcspn(others, " :"); /* the loader's own rule */
+		if (length && !is_shim(others, length, ours)) {
+			text_char(&text, ':');
+			text_bytes(&text, others, length);
+		}
+		others += length + (others[length] != '\0');
+	}
+	text_cstr(&text);
+	return list;
+}
+
+void launch_command(char line[LAUNCH_COMMAND], char *const *argv)
+{
+	struct text text = text_in(line, LAUNCH_COMMAND);
+
+	for (; *argv; argv++) {
+		if (text.len)
+			text_char(&text, ' ');
+		text_str(&text, *argv);
+	}
+	text_cstr(&text);
+	if (text.cut)
+		strcpy(line + LAUNCH_COMMAND - 4, "...");
+}
+
+int launch_warn_unknown(void)
+{
+	struct config_problem problem;
+	size_t next = 0;
+	int count = 0;
+
+	if (getenv("HARK_SESSION"))
+		return 0;
+	for (; config_unknown(environ, &next, &problem); count++)
+		cli_say("%s", problem.text);
+	return count;
+}
