@@ -165,7 +165,7 @@ static int begin_session(char *dir, size_t bytes)
 
 /* libc starts children of its own (system, popen) with `environ`, past our hooks. No malloc here, so
  * the list is copied to pages of ours. */
-static void enter_environment(void)
+static void enter_environment(const char *entry)
 {
 	size_t count = 0;
 
@@ -179,7 +179,7 @@ static void enter_environment(void)
 	for (size_t i = 0; i < count; i++)
 		if (strncmp(environ[i], "HARK_SESSION=", 13) != 0)
 			list[n++] = environ[i];
-	list[n] = shim.session_entry;
+	list[n] = (char *)entry;
 	environ = list;
 }
 
@@ -278,11 +278,14 @@ static bool start(void)
 	int error = given && *given ? join(given) : -ENOENT;
 	if (error == -ENOENT || error == -ESTALE) {
 		/* None yet, or one that has ended: we begin our own. */
-		if (begin_session(dir, sizeof dir) != 0)
-			return false; /* the command has said why */
+		if (begin_session(dir, sizeof dir) != 0) {
+			/* The command has said why: our children need not say it again. */
+			enter_environment("HARK_DISABLE=1");
+			return false;
+		}
 		error = join(dir);
 		if (!error)
-			enter_environment();
+			enter_environment(shim.session_entry);
 	}
 	if (error) {
 		/* Another user's session (su, sudo) is closed to us by design: no reason to complain. */

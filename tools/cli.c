@@ -98,7 +98,8 @@ void cli_wrap(FILE *to, unsigned indent, const char *text)
 			putc('\n', to);
 			column = 0;
 		}
-		column += (size_t)fprintf(to, "%*s%.*s", column ? 1 : (int)indent, "", (int)word, text);
+		column += (size_t)fprintf(to, "%*s%.*s", column ? 1 : (int)indent, "", (int)word,
+					  text);
 		text += word + (text[word] == ' ');
 	}
 	putc('\n', to);
@@ -131,7 +132,8 @@ static void help_setting(const struct setting *s)
 
 	printf("  %s%s%s  (%s)\n", s->option, s->metavar ? " " : "", s->metavar ? s->metavar : "",
 	       s->variable);
-	snprintf(text, sizeof text, "%s%s%s%s", s->doc, s->repeatable ? "; may be given several times" : "",
+	snprintf(text, sizeof text, "%s%s%s%s", s->doc,
+		 s->repeatable ? "; may be given several times" : "",
 		 s->metavar && *s->preset ? "; unless given: " : "", s->metavar ? s->preset : "");
 	cli_wrap(stdout, 8, text);
 	if (s->metavar) {
@@ -155,12 +157,14 @@ void cli_help(const struct cli_command *command)
 		const struct cli_option *o = &cli_options[i];
 		if (strcmp(o->command, command->name) != 0)
 			continue;
-		printf("  %s%s%s\n", o->option, o->metavar ? " " : "", o->metavar ? o->metavar : "");
+		printf("  %s%s%s\n", o->option, o->metavar ? " " : "",
+		       o->metavar ? o->metavar : "");
 		cli_wrap(stdout, 8, o->doc);
 	}
 	printf("  --help\n        this text\n");
 	if (command->settings)
-		printf("\nAn option wins over its variable, and that over the file of --config. More is in\n"
+		printf("\nAn option wins over its variable, and that over the file of --config. "
+		       "More is in\n"
 		       "hark(7), `hark show settings` and `hark show sinks`.\n");
 }
 
@@ -238,7 +242,8 @@ enum cli_found cli_next(struct cli *cli)
 	}
 	for (size_t i = 0; cli->command->settings && i < setting_count; i++) {
 		const struct setting *s = &settings[i];
-		if (!s->option || strlen(s->option) != length || strncmp(s->option, given, length) != 0)
+		if (!s->option || strlen(s->option) != length ||
+		    strncmp(s->option, given, length) != 0)
 			continue;
 		cli->option = s->option;
 		cli->setting = s;
@@ -260,7 +265,8 @@ int cli_only(struct cli *cli, bool *json, const char **word)
 		if (found == CLI_OPTION) {
 			*json = true;
 		} else if (!word || *word) {
-			cli_say("%s does not understand \"%s\"; `hark %s --help` says what it takes",
+			cli_say("%s does not understand \"%s\"; `hark %s --help` says what it "
+				"takes",
 				cli->command->name, cli->value, cli->command->name);
 			return -EINVAL;
 		} else {

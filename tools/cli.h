@@ -51,10 +51,10 @@ struct cli {
 enum cli_found { CLI_END, CLI_OPTION, CLI_WORD, CLI_WRONG };
 
 enum cli_found cli_next(struct cli *cli);
-	/* CLI_WRONG: it was no option of this command, and the user has been told. --help prints the
+/* CLI_WRONG: it was no option of this command, and the user has been told. --help prints the
 	 * command's help and ends the process. */
 int cli_only(struct cli *cli, bool *json, const char **word);
-	/* For commands with no option but --json and at most one word: walks over all of it. word: NULL
+/* For commands with no option but --json and at most one word: walks over all of it. word: NULL
 	 * where there may be none; else what was given, or NULL. 0, or -EINVAL: the user has been told. */
 int cli_number(const struct cli *cli, int least, int *number);
 	/* The value of the present option. 0, or -EINVAL: the user has been told. */
@@ -64,7 +64,7 @@ const char *cli_nearest_command(const char *word);
 	/* for people's misspellings; NULL: nothing is near */
 
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-	/* "hark: …" as one line on standard error, control characters made harmless. Survives a broken
+/* "hark: …" as one line on standard error, control characters made harmless. Survives a broken
 	 * pipe without a signal, keeps errno. */
 void cli_say_on(int fd);
 	/* Where that is from now on, -1: nowhere. At first 2. */

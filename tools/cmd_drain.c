@@ -27,10 +27,13 @@ static int wait_for(const char *dir, pid_t pid, uint64_t timeout_ns, const char 
 		error = -EPIPE;
 	}
 	if (error == -ETIMEDOUT)
-		cli_say("session %d: not everything has reached the sinks after %s; `hark stats %d` says "
-			"more", pid, timeout, pid);
+		cli_say("session %d: not everything has reached the sinks after %s; `hark stats "
+			"%d` says "
+			"more",
+			pid, timeout, pid);
 	else if (error == -EPIPE)
-		cli_say("session %d: nobody collects any more; `hark salvage` delivers the rest", pid);
+		cli_say("session %d: nobody collects any more; `hark salvage` delivers the rest",
+			pid);
 	else if (error)
 		cli_say("session %d: %s", pid, strerror(-error));
 	return error ? 1 : 0;

@@ -50,8 +50,8 @@ static int visit(void *arg, const struct place_session *session)
 		print_object(session);
 	} else {
 		if (list->count == 0)
-			printf("%9s %9s %9s  %-19s  %s\n", "PID", "COLLECTOR", "GUARDIAN", "STARTED",
-			       "COMMAND");
+			printf("%9s %9s %9s  %-19s  %s\n", "PID", "COLLECTOR", "GUARDIAN",
+			       "STARTED", "COMMAND");
 		print_row(session);
 	}
 	list->count++;

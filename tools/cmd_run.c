@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/sysio.h"
 #include "tools/cmds.h"
 #include "tools/deep.h"
 #include "tools/launch.h"
@@ -87,7 +89,8 @@ static int find(struct run *r)
 		return 0;
 	const char *verb = strchr(r->argv[0], '/') ? NULL : cli_nearest_command(r->argv[0]);
 	if (error == -ENOENT || error == -ENOTDIR) {
-		cli_say("%s: not found%s%s%s%s", r->argv[0], strchr(r->argv[0], '/') ? "" : " in PATH",
+		cli_say("%s: not found%s%s%s%s", r->argv[0],
+			strchr(r->argv[0], '/') ? "" : " in PATH",
 			verb ? "; did you mean hark " : "", verb ? verb : "", verb ? "?" : "");
 		return CLI_NOT_FOUND;
 	}
@@ -114,6 +117,7 @@ static void hand_down(const struct run *r)
 static int change_environment(const struct run *r)
 {
 	setenv("HARK_SESSION", r->launch.dir, 1);
+	unsetenv("HARK_FDS"); /* an outer session's */
 	hand_down(r);
 	if (r->target.foreign)
 		return 0; /* its loader would complain, or die */
@@ -166,11 +170,18 @@ static int start(struct run *r)
 	return error;
 }
 
+/* By system call: where an outer session listens to us, its hook would carry that one on. */
+static int execute(const char *path, char *const *argv)
+{
+	return -(int)sysio_call(SYS_execve, (long)path, (long)argv, (long)environ, 0, 0, 0);
+}
+
 /* Becomes PROG; comes back only where that fails. */
 static int become(char *path, char **argv)
 {
-	execv(path, argv);
-	if (errno == ENOEXEC) { /* as execvp(3) does: a shell script without its first line */
+	int error = execute(path, argv);
+
+	if (error == ENOEXEC) { /* as execvp(3) does: a shell script without its first line */
 		size_t count = 0;
 		while (argv[count])
 			count++;
@@ -180,11 +191,11 @@ static int become(char *path, char **argv)
 			shell[1] = path;
 			for (size_t i = 1; i < count; i++)
 				shell[i + 1] = argv[i];
-			execv(shell[0], shell);
+			error = execute(shell[0], shell);
 			free(shell);
 		}
 	}
-	cli_say("%s: cannot be executed: %s", path, strerror(errno));
+	cli_say("%s: cannot be executed: %s", path, strerror(error));
 	return CLI_CANNOT;
 }
 

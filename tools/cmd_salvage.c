@@ -45,7 +45,8 @@ static int make_absolute(const char *given, char *out, size_t room)
 		for (const char *c = cwd; *c; c++) {
 			char code[4];
 			snprintf(code, sizeof code, "%%%02X", (unsigned char)*c);
-			text_bytes(&text, strchr(" \t\n%?&", *c) ? code : c, strchr(" \t\n%?&", *c) ? 3 : 1);
+			text_bytes(&text, strchr(" \t\n%?&", *c) ? code : c,
+				   strchr(" \t\n%?&", *c) ? 3 : 1);
 		}
 		text_char(&text, '/');
 		text_str(&text, given + kind + 1);
@@ -194,8 +195,9 @@ static int salvage_dir(const struct salvage *s, const char *dir)
 	else if (error)
 		cli_say("%s: no session of this version of hark: %s", dir, strerror(-error));
 	else if (remains_alive(&session))
-		cli_say("%s: the session of %s is alive (PID %d); `hark drain %d` waits for it", dir,
-			session.control.command, session.control.first_pid, session.control.first_pid);
+		cli_say("%s: the session of %s is alive (PID %d); `hark drain %d` waits for it",
+			dir, session.control.command, session.control.first_pid,
+			session.control.first_pid);
 	else
 		status = deliver(s, &session);
 	if (fd >= 0)

@@ -124,7 +124,8 @@ static void json_hooks(void)
 		json_pair(stdout, ",", "alias_of", hooks[i].alias_of);
 		if (hooks[i].when)
 			json_pair(stdout, ",", "resolved",
-				  strcmp(hooks[i].when, "EARLY") == 0 ? "at start" : "at first call");
+				  strcmp(hooks[i].when, "EARLY") == 0 ? "at start"
+								      : "at first call");
 		printf("}");
 	}
 }
@@ -175,6 +176,7 @@ int cmd_show(struct cli *cli)
 		}
 		return 0;
 	}
-	cli_say("show %s: it shows settings, sinks, formats, hooks or exports", word ? word : "what?");
+	cli_say("show %s: it shows settings, sinks, formats, hooks or exports",
+		word ? word : "what?");
 	return CLI_FAILED;
 }

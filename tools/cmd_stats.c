@@ -121,13 +121,14 @@ static void print_text_sinks(const struct control *c)
 			continue;
 		const char *error = error_text(&s);
 		printf("sink       %s\n", s.spec);
-		printf("             %s%s%s, %" PRIu64 " messages (%" PRIu64 " bytes) written, %" PRIu64
-		       " bytes queued\n",
+		printf("             %s%s%s, %" PRIu64 " messages (%" PRIu64
+		       " bytes) written, %" PRIu64 " bytes queued\n",
 		       s.state, error ? ": " : "", error ? error : "", s.written_frames,
 		       s.written_bytes, s.queued_bytes);
 		if (s.lost_messages || s.reconnects)
-			printf("             %" PRIu64 " messages (%" PRIu64 " bytes) lost, %" PRIu64
-			       " reconnects\n", s.lost_messages, s.lost_bytes, s.reconnects);
+			printf("             %" PRIu64 " messages (%" PRIu64
+			       " bytes) lost, %" PRIu64 " reconnects\n",
+			       s.lost_messages, s.lost_bytes, s.reconnects);
 	}
 }
 
@@ -140,15 +141,16 @@ static void print_text(const struct sight *sight)
 	remains_time(when, (int64_t)c->started_ns);
 	printf("session    %" PRId32 ", since %s, %" PRIu32 " processes now\n", c->first_pid, when,
 	       c->process_count);
-	printf("collector  %" PRId32 ", restarted %" PRIu32 " times\n", c->collector_pid, c->restarts);
+	printf("collector  %" PRId32 ", restarted %" PRIu32 " times\n", c->collector_pid,
+	       c->restarts);
 	printf("messages   %" PRIu64 " (%" PRIu64 " bytes)\n", c->messages, c->message_bytes);
 	printf("ring       %" PRIu64 " of %" PRIu64 " bytes wait for the collector\n",
 	       sight->waiting_bytes, sight->ring_bytes);
 	for (unsigned i = 0; i < LOST_NR; i++) {
 		if (!c->lost[i].messages)
 			continue;
-		printf("lost       %" PRIu64 " messages (%" PRIu64 " bytes): %s\n", c->lost[i].messages,
-		       c->lost[i].bytes, lost_sentence(i));
+		printf("lost       %" PRIu64 " messages (%" PRIu64 " bytes): %s\n",
+		       c->lost[i].messages, c->lost[i].bytes, lost_sentence(i));
 		any = true;
 	}
 	if (!any)

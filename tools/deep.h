@@ -18,7 +18,7 @@ struct deep {
 };
 
 int deep_open(struct deep *deep, bool replace_stderr, bool replace_stdout);
-	/* Replaces those of the two that are open. A pseudo-terminal where the first of them is a terminal
+/* Replaces those of the two that are open. A pseudo-terminal where the first of them is a terminal
 	 * and one can be had, else a pipe. 0, or -errno with everything as it was. */
 void deep_undo(struct deep *deep);
 	/* Puts everything back. */

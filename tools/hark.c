@@ -26,7 +26,8 @@ static void print_screen(void)
 	bold = isatty(STDOUT_FILENO) &&
 	       sink_console_color(COLOR_AUTO, true, getenv("NO_COLOR"), getenv("CLICOLOR_FORCE"),
 				  getenv("TERM"));
-	printf("hark " HARK_VERSION " listens to programs that nobody can rebuild: what they say on stderr\n"
+	printf("hark " HARK_VERSION
+	       " listens to programs that nobody can rebuild: what they say on stderr\n"
 	       "and to syslog goes to the console, to files that rotate and to sockets.\n");
 	print_heading("Try");
 	printf("  hark ls / /nowhere\n"

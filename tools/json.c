@@ -23,8 +23,8 @@ void json_string(FILE *to, const char *text)
 	for (left = strlen(text); left;) {
 		size_t n = left < PIECE ? left : PIECE;
 		/* no cut inside a character, unless there are no characters at all */
-		for (unsigned back = 0; n < left && back < 3 && ((unsigned char)text[n] & 0xc0) == 0x80;
-		     back++)
+		for (unsigned back = 0;
+		     n < left && back < 3 && ((unsigned char)text[n] & 0xc0) == 0x80; back++)
 			n--;
 		struct text t = text_in(buffer, sizeof buffer);
 		escape_json(&t, text, n);

@@ -39,7 +39,8 @@ int launch_find(struct launch *l, char *why, size_t why_bytes)
 	char path[PATH_MAX], beside[PATH_MAX + 32];
 
 	if (!own_path(path) || strlen(path) >= sizeof l->program) {
-		snprintf(why, why_bytes, "cannot find out where the hark command is: is /proc mounted?");
+		snprintf(why, why_bytes,
+			 "cannot find out where the hark command is: is /proc mounted?");
 		return -ENOENT;
 	}
 	strcpy(l->program, path);
@@ -50,15 +51,18 @@ int launch_find(struct launch *l, char *why, size_t why_bytes)
 		if (!realpath(beside, real))
 			continue;
 		if (strlen(real) >= sizeof l->preload || strpbrk(real, " :")) {
-			snprintf(why, why_bytes, "LD_PRELOAD cannot hold the path %s: it is too long, or "
-				 "has a blank or colon; install hark elsewhere", real);
+			snprintf(why, why_bytes,
+				 "LD_PRELOAD cannot hold the path %s: it is too long, or has a "
+				 "blank or colon; install hark elsewhere",
+				 real);
 			return -EINVAL;
 		}
 		strcpy(l->preload, real);
 		return 0;
 	}
-	snprintf(why, why_bytes, SHIM " is neither in %s nor in %s/../lib; is hark installed "
-		 "completely?", path, path);
+	snprintf(why, why_bytes,
+		 SHIM " is neither in %s nor in %s/../lib; is hark installed completely?", path,
+		 path);
 	return -ENOENT;
 }
 

@@ -22,16 +22,16 @@ int launch_find(struct launch *launch, char *why, size_t why_bytes);
 	/* Fills in program and preload. 0, or -errno with a sentence. */
 int launch_session(struct launch *launch, struct session_plan *plan, int deep_fd, char *why,
 		   size_t why_bytes);
-	/* Makes the session that the plan describes (program and preload are filled in here) and starts
+/* Makes the session that the plan describes (program and preload are filled in here) and starts
 	 * its collector. 0, or -errno with a sentence and nothing left behind. */
 void launch_cancel(const struct launch *launch);
 	/* The program could not be started after all: ends the session. */
 char *launch_preload(const char *ours, const char *others);
-	/* The value of LD_PRELOAD: ours first and once, then the others in their order. others may be
+/* The value of LD_PRELOAD: ours first and once, then the others in their order. others may be
 	 * NULL. malloc'ed; NULL: no memory. */
 void launch_command(char text[LAUNCH_COMMAND], char *const *argv);
 	/* A command line for people, cut with "..." where it is too long. */
 int launch_warn_unknown(void);
-	/* Says which HARK_* variables nobody knows, unless an outer session has done so. Returns their number. */
+/* Says which HARK_* variables nobody knows, unless an outer session has done so. Returns their number. */
 
 #endif

@@ -89,7 +89,8 @@ static void put_commands(void)
 void man_command(void)
 {
 	put_header("1", "listens to programs that nobody can rebuild");
-	printf(".Sh SYNOPSIS\n.Nm\n.Op Cm run\n.Op Ar options\n.Op Fl \\-\n.Ar PROG Op Ar ARG ...\n");
+	printf(".Sh SYNOPSIS\n.Nm\n.Op Cm run\n.Op Ar options\n.Op Fl \\-\n.Ar PROG Op Ar ARG "
+	       "...\n");
 	for (size_t i = 0; i < cli_command_count; i++)
 		if (cli_commands[i].shown && strcmp(cli_commands[i].name, "run") != 0) {
 			put_line(".Nm\n.Cm ", cli_commands[i].name, "\n");
@@ -101,7 +102,8 @@ void man_command(void)
 	       "starts an unmodified program and takes what it says on standard error and through\n"
 	       ".Xr syslog 3\n"
 	       "to the console, to files that rotate and to sockets.\n"
-	       "It becomes the program: process id, exit status, signals and job control are those of\n"
+	       "It becomes the program: process id, exit status, signals and job control are those "
+	       "of\n"
 	       ".Ar PROG .\n"
 	       "How it works and what it promises is in\n"
 	       ".Xr hark 7 .\n");
@@ -123,7 +125,8 @@ static void put_variables(void)
 	printf(".Sh ENVIRONMENT\n"
 	       "An option of\n.Cm hark run\n"
 	       "wins over its variable, and that over the file of\n.Ev HARK_CONFIG .\n"
-	       "With\n.Ev LD_PRELOAD\nalone, the variables are all there is.\n.Bl -tag -width 4n\n");
+	       "With\n.Ev LD_PRELOAD\nalone, the variables are all there is.\n.Bl -tag -width "
+	       "4n\n");
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
 		put_line(".It Ev ", s->variable, "\n");
@@ -131,8 +134,10 @@ static void put_variables(void)
 		put_line(".\nAccepted: ", s->accepted, ".\n");
 		put_line("Unless given: ", *s->preset ? s->preset : "none", ".\n");
 	}
-	printf(".It Ev HARK_RUNTIME_DIR\nWhere sessions live; it must be the user's alone, mode 0700.\n"
-	       "Otherwise the first usable of\n.Pa $XDG_RUNTIME_DIR/hark ,\n.Pa /dev/shm/hark\\-UID\nand\n"
+	printf(".It Ev HARK_RUNTIME_DIR\nWhere sessions live; it must be the user's alone, mode "
+	       "0700.\n"
+	       "Otherwise the first usable of\n.Pa $XDG_RUNTIME_DIR/hark ,\n.Pa "
+	       "/dev/shm/hark\\-UID\nand\n"
 	       ".Pa /tmp/hark\\-UID .\n.El\n");
 }
 
@@ -140,7 +145,8 @@ static void put_sinks(void)
 {
 	printf(".Sh SINKS\nA sink is written as\n"
 	       ".Dl KIND[:TARGET][?key=value[&key=value...]]\n"
-	       "with percent\\-encoding where a value needs it. One sink's trouble never delays another.\n"
+	       "with percent\\-encoding where a value needs it. One sink's trouble never delays "
+	       "another.\n"
 	       ".Bl -tag -width 4n\n");
 	for (unsigned i = 0; i < SINK_KIND_NR; i++) {
 		put_line(".It Li \"", sink_rows[i].syntax, "\"\n");
@@ -165,11 +171,15 @@ static void put_sinks(void)
 static void put_deep(void)
 {
 	printf(".Sh DEEP MODE\n"
-	       "Hooks do not hear a program that is static, that makes system calls by itself, or that\n"
-	       "runs with more privileges than its caller. In deep mode, descriptor 2 (and 1 where stdout\n"
-	       "is captured) is replaced by a pipe, or by a pseudo\\-terminal where it was a terminal.\n"
+	       "Hooks do not hear a program that is static, that makes system calls by itself, or "
+	       "that\n"
+	       "runs with more privileges than its caller. In deep mode, descriptor 2 (and 1 where "
+	       "stdout\n"
+	       "is captured) is replaced by a pipe, or by a pseudo\\-terminal where it was a "
+	       "terminal.\n"
 	       "It is chosen by itself where the program itself is of that kind.\n.Pp\n"
-	       "The pseudo\\-terminal keeps the window size that the terminal had at the start, and\n"
+	       "The pseudo\\-terminal keeps the window size that the terminal had at the start, "
+	       "and\n"
 	       "settings made on it do not reach the terminal. Standard input and\n.Pa /dev/tty\n"
 	       "remain the real terminal, so that job control is not affected.\n");
 }
@@ -177,7 +187,8 @@ static void put_deep(void)
 static void put_losses(void)
 {
 	printf(".Sh LOSSES\n"
-	       "What is lost is counted by reason, announced in every sink's stream as a warning from the\n"
+	       "What is lost is counted by reason, announced in every sink's stream as a warning "
+	       "from the\n"
 	       "source\n.Li hark ,\nand shown by\n.Cm hark stats .\n.Bl -tag -width 4n\n");
 	for (unsigned i = 0; i < LOST_NR; i++) {
 		put_line(".It Li \"", lost_key(i), "\"\n");
@@ -191,15 +202,19 @@ void man_overview(void)
 	put_header("7", "how hark listens, and what it promises");
 	printf(".Sh DESCRIPTION\n"
 	       ".Xr hark 1\n"
-	       "preloads a small library into an unmodified program. What the program writes to the\n"
+	       "preloads a small library into an unmodified program. What the program writes to "
+	       "the\n"
 	       "captured descriptors, and what it says through\n.Xr syslog 3 ,\n"
-	       "goes into a ring in shared memory; the program goes on. A collector, a process of its\n"
+	       "goes into a ring in shared memory; the program goes on. A collector, a process of "
+	       "its\n"
 	       "own, drains the ring and feeds the sinks. A session is a program with all its\n"
 	       "descendants and one collector.\n"
 	       ".Ss Promises\n.Bl -bullet\n"
-	       ".It\nThe program cannot tell: the same results, process id, exit status and descriptors.\n"
+	       ".It\nThe program cannot tell: the same results, process id, exit status and "
+	       "descriptors.\n"
 	       "When hark itself fails, output goes where it always went.\n"
-	       ".It\nA message whose call has returned survives the program and the collector being\n"
+	       ".It\nA message whose call has returned survives the program and the collector "
+	       "being\n"
 	       "killed. What is lost by the user's own choice of policy is counted and announced.\n"
 	       ".It\nA captured call costs a fraction of the system call that it replaces.\n.El\n");
 	put_variables();
@@ -208,9 +223,11 @@ void man_overview(void)
 	put_losses();
 	printf(".Sh FIGURES\n"
 	       ".Cm hark stats \\-\\-json\n"
-	       "prints one object:\n.Li messages\nand\n.Li bytes\nso far,\n.Li lost\nand\n.Li lost_bytes\n"
+	       "prints one object:\n.Li messages\nand\n.Li bytes\nso far,\n.Li lost\nand\n.Li "
+	       "lost_bytes\n"
 	       "by reason,\n.Li queue_depth\n(bytes that wait in the ring) and\n.Li ring_bytes ,\n"
-	       "how often the collector was restarted in\n.Li restarts ,\nand for each of the\n.Li sinks\n"
+	       "how often the collector was restarted in\n.Li restarts ,\nand for each of the\n.Li "
+	       "sinks\n"
 	       "its\n.Li spec , state , error , written_messages , written_bytes , queued_bytes ,\n"
 	       ".Li lost_messages , lost_bytes\nand\n.Li reconnects .\n"
 	       ".Sh SEE ALSO\n.Xr hark 1 ,\n.Xr ld.so 8\n");

@@ -7,7 +7,7 @@
 #include "lib/session/place.h"
 
 int pick_session(const char *word, struct place_session *session);
-	/* word: the pid of any of its processes; NULL: the only live session there is. 0, or -errno: the
+/* word: the pid of any of its processes; NULL: the only live session there is. 0, or -errno: the
 	 * user has been told why. */
 
 #endif

@@ -50,7 +50,8 @@ int target_find(const char *name, char path[PATH_MAX])
 		list = "/bin:/usr/bin"; /* execvp(3)'s, confstr(_CS_PATH) */
 	for (;;) {
 		size_t length = strcspn(list, ":");
-		int n = snprintf(path, PATH_MAX, "%.*s%s%s", (int)length, list, length ? "/" : "", name);
+		int n = snprintf(path, PATH_MAX, "%.*s%s%s", (int)length, list, length ? "/" : "",
+				 name);
 		int error = n < PATH_MAX ? executable(path) : -ENAMETOOLONG;
 		if (!error)
 			return 0;
@@ -92,7 +93,8 @@ static const char *env_program(char *argument)
 
 	if (strncmp(rest, "-S", 2) != 0 && strncmp(rest, "-vS", 3) != 0 &&
 	    strncmp(rest, "--split-string", 14) != 0)
-		return *rest == '-' || strchr(rest, '=') ? NULL : rest; /* the kernel makes it one word */
+		return *rest == '-' || strchr(rest, '=') ? NULL
+							 : rest; /* the kernel makes it one word */
 	if (strncmp(rest, "--split-string=", 15) == 0)
 		rest += 15;
 	else
@@ -144,9 +146,8 @@ static int judge_elf(struct target *t, const struct elf_facts *facts, char *why,
 	}
 	if (!elf_facts_native(facts)) {
 		t->foreign = true;
-		t->deaf = facts->machine == 3 /* EM_386 */ || facts->bits != 8 * sizeof(void *)
-				  ? "is a 32-bit program"
-				  : "is built for another machine";
+		t->deaf = facts->bits != 8 * sizeof(void *) ? "is a 32-bit program"
+							    : "is built for another machine";
 	} else if (elf_facts_static(facts)) {
 		t->deaf = "is static";
 	} else if (facts->interpreter[0] && (!base || strncmp(base, "/ld-linux", 9) != 0)) {

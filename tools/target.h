@@ -12,14 +12,14 @@ struct target {
 	char path[PATH_MAX];      /* what is executed */
 	char subject[PATH_MAX];   /* what decides: the same, or the interpreter of a script */
 	const char *deaf;         /* why no hook hears it: "is static"; NULL: hooks do */
-	bool foreign;             /* its loader could not even load the shim: it is not to be preloaded */
+	bool foreign; /* its loader could not even load the shim: it is not to be preloaded */
 };
 
 int target_find(const char *name, char path[PATH_MAX]);
-	/* Looks for a program as execvp(3) would. 0; -ENOENT; -EACCES: only such as may not be executed;
+/* Looks for a program as execvp(3) would. 0; -ENOENT; -EACCES: only such as may not be executed;
 	 * or access(2)'s. */
 int target_look(struct target *target, char *why, size_t why_bytes);
-	/* Fills in what is behind target->path. 0; or -errno with a sentence where it cannot be executed
+/* Fills in what is behind target->path. 0; or -errno with a sentence where it cannot be executed
 	 * though it may. A file that cannot be read is taken for one that hooks hear. */
 
 #endif

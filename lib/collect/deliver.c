@@ -18,7 +18,8 @@
 static const char *source_name(struct collector *c, uint8_t source, uint32_t detail)
 {
 	static const char *const fixed[] = { [SOURCE_STDERR] = "stderr", [SOURCE_STDOUT] = "stdout",
-					     [SOURCE_SYSLOG] = "syslog", [SOURCE_HARK] = "hark" };
+					     [SOURCE_SYSLOG] = "syslog", [SOURCE_HARK] = "hark",
+					     [SOURCE_LOG] = "log" };
 
 	if (source == SOURCE_FD) {
 		snprintf(c->source, sizeof c->source, "fd:%u", detail);
@@ -95,25 +96,49 @@ static void append(struct queue *q, const char *bytes, size_t count)
 	queue_filled(q, count);
 }
 
+/* Whether something visible stands on the terminal's present line after these bytes. Escape sequences
+ * are no text; where the cursor went by them is not followed. */
+static bool line_stands(bool stands, const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned char b = (unsigned char)bytes[i];
+		if (b == '\n' || b == '\r') {
+			stands = false;
+		} else if (b == 0x1b && i + 1 < count && bytes[i + 1] == '[') {
+			for (i += 2; i < count && (bytes[i] < 0x40 || bytes[i] > 0x7e); i++)
+				;
+		} else if (b >= 0x20) {
+			stands = true;
+		}
+	}
+	return stands;
+}
+
+static void show(struct collector *c, struct queue *q, uint64_t writer, const char *bytes, size_t count)
+{
+	append(q, bytes, count);
+	c->state.console_open = line_stands(c->state.console_open, bytes, count);
+	c->state.console_writer = writer;
+}
+
 /* An interactive console has shown the beginning of this line already, or that of the one that it
  * goes on with: the rest follows as it is. */
 static bool goes_on(struct collector *c, const struct frame *f, struct queue *q)
 {
 	const struct assemble_line *line = f->line;
-	bool same = line && c->state.console_open && c->state.console_writer == writer_of(line);
+	bool same = line && c->state.console_writer == writer_of(line);
 
 	if (!line || (!line->shown && !same)) {
 		if (c->state.console_open)
 			append(q, "\n", 1); /* somebody else's unfinished line stands there */
 		c->state.console_open = 0;
+		c->state.console_writer = 0;
 		return false;
 	}
 	if (line->shown < line->length)
-		append(q, line->text + line->shown, line->length - line->shown);
+		show(c, q, writer_of(line), line->text + line->shown, line->length - line->shown);
 	if (line->ended && line->shown <= line->length)
-		append(q, "\n", 1);
-	c->state.console_open = !line->ended;
-	c->state.console_writer = writer_of(line);
+		show(c, q, 0, "\n", 1);
 	return true;
 }
 
@@ -264,7 +289,8 @@ static int deliver_text(struct collector *c)
 static int deliver_syslog(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
-	const char *end = memchr(r->payload, 0, r->bytes);
+	/* What follows in another record is text only. */
+	const char *end = r->flags & RECORD_CONTINUES ? NULL : memchr(r->payload, 0, r->bytes);
 	size_t ident_bytes = end ? (size_t)(end - r->payload) + 1 : 0;
 	struct frame f = { .streams_too = true };
 
@@ -277,8 +303,31 @@ static int deliver_syslog(struct collector *c)
 		.comm = comm_of(c, r->pid),
 		.ident = end ? r->payload : "",
 		.facility = r->detail >> 3 < 24 ? (int)(r->detail >> 3) : -1,
+		.partial = r->flags & RECORD_MORE,
 		.text = r->payload + ident_bytes,
 		.length = r->bytes - ident_bytes,
+	};
+	return publish(c, &f);
+}
+
+/* What a program said by libhark is a message already. */
+static int deliver_log(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	struct frame f = { .streams_too = true };
+
+	f.message = (struct message){
+		.time_ns = forward(c, time_of(c, r)),
+		.level = (enum level)(r->detail & 7),
+		.source = "log",
+		.pid = (pid_t)r->pid,
+		.tid = (pid_t)r->tid,
+		.comm = comm_of(c, r->pid),
+		.ident = "",
+		.facility = -1,
+		.partial = r->flags & RECORD_MORE,
+		.text = r->payload,
+		.length = r->bytes,
 	};
 	return publish(c, &f);
 }
@@ -338,6 +387,9 @@ int deliver_record(struct collector *c)
 		result = note(c, r->detail < LEVEL_NR ? (enum level)r->detail : LEVEL_NOTICE,
 			      r->payload, r->bytes, r->pid);
 		break;
+	case RECORD_LOG:
+		result = deliver_log(c);
+		break;
 	case RECORD_LEAVING:
 		result = assemble_end(&c->lines, r->pid, emit, c);
 		break;
@@ -377,9 +429,7 @@ static int echo(void *argument, const struct assemble_line *line)
 			return -EAGAIN;
 		if (c->state.console_open && !same)
 			append(q, "\n", 1);
-		append(q, line->text, line->length);
-		c->state.console_open = 1;
-		c->state.console_writer = writer_of(line);
+		show(c, q, writer_of(line), line->text, line->length);
 		c->dirty = true;
 	}
 	return 0;

@@ -120,6 +120,20 @@ static void raise_limits(void)
 	}
 }
 
+/* The first one may never say a word: a static program is heard, but does not introduce itself. */
+static void watch_first(struct collector *c)
+{
+	const struct control *control = c->session.control;
+	struct watched *p = watch_process(&c->watch, (uint32_t)control->first_pid);
+	size_t word = strcspn(control->command, " ");
+	size_t base = word;
+
+	while (base > 0 && control->command[base - 1] != '/')
+		base--;
+	if (p)
+		snprintf(p->comm, sizeof p->comm, "%.*s", (int)(word - base), control->command + base);
+}
+
 int setup_open(struct collector *c, const struct collect_plan *plan)
 {
 	*c = (struct collector){ .plan = plan, .ring_fd = -1 };
@@ -144,8 +158,7 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 	}
 	clock_map_init(&c->clock, &control->clock);
 	if (!plan->salvage) {
-		/* Those that have joined already, and the first one, which may never say a word. */
-		watch_process(&c->watch, (uint32_t)control->first_pid);
+		watch_first(c);
 		tap_attach(c);
 	}
 	return 0;

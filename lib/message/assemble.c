@@ -76,7 +76,8 @@ static bool supersede(struct assembler *a, struct assemble_pending *p)
 	size_t length = assemble_last_state(p->text, p->length, &state);
 	size_t gone = (size_t)(state - p->text);
 
-	if (!p->redrawn || !length || !gone || (a->echoes && p->shown < gone))
+	p->cut = p->cut || !p->redrawn || !length || !gone || (a->echoes && p->shown < gone);
+	if (p->cut)
 		return false;
 	pending_supersede(a, p, gone);
 	return true;

@@ -56,8 +56,9 @@ struct assemble_line {
 };
 
 typedef int (*assemble_emit)(void *arg, const struct assemble_line *line);
-	/* 0: taken. -EAGAIN: there is no room; the call in progress ends with -EAGAIN, and the next one of
-	 * its kind offers the very same line again. Must not call the assembler. */
+	/* 0: taken. -EAGAIN: there is no room; the call in progress ends with -EAGAIN, and when it is made
+	 * again it begins with the very same line (`shown` may have grown), if nothing but echo, save and
+	 * load came between. Must not call the assembler. */
 
 struct assemble_pending;
 

@@ -18,7 +18,7 @@ struct message {
 	uint64_t seq;         /* position in the session's order, from 1 */
 	int64_t time_ns;      /* UTC, nanoseconds since 1970 */
 	enum level level;
-	const char *source;   /* "stderr", "stdout", "syslog", "fd:7", "path:/x", "hark"; never NULL */
+	const char *source;   /* "stderr", "stdout", "syslog", "fd:7", "path:/x", "log", "hark"; never NULL */
 	pid_t pid;            /* 0: unknown */
 	pid_t tid;            /* 0: unknown */
 	const char *comm;     /* the process's name; "" where unknown; may hold any bytes but NUL */

@@ -23,7 +23,7 @@ struct saved_line {
 	int64_t time_ns, when_ns;
 	uint64_t superseded;
 	uint32_t length, shown;
-	uint64_t redrawn;
+	uint32_t redrawn, cut;
 	/* text */
 };
 
@@ -338,6 +338,7 @@ void pending_restart(struct assembler *a, struct assemble_pending *p, size_t cou
 {
 	forget(a, p, count);
 	p->superseded = 0;
+	p->cut = false;
 	p->time_ns = time_ns;
 	p->watch = IN_TEXT;
 	p->redrawn = pending_watch(&p->watch, p->text, p->length);
@@ -372,6 +373,7 @@ int64_t pending_save(const struct assembler *a, void *buffer, size_t bytes)
 				.length = p->length,
 				.shown = p->shown,
 				.redrawn = p->redrawn,
+				.cut = p->cut,
 			};
 
 			memcpy(to, &line, sizeof(line));
@@ -405,6 +407,7 @@ static int64_t load_line(struct assembler *a, const char *from, size_t bytes)
 	p->shown = line.shown;
 	p->superseded = line.superseded;
 	p->redrawn = line.redrawn != 0;
+	p->cut = line.cut != 0;
 	/* Created with the time of the message, which may be another. */
 	list_remove(a, p, PENDING_AGE);
 	list_append(a, PENDING_PLAIN, p, line.when_ns);

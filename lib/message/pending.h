@@ -36,6 +36,7 @@ struct assemble_pending {
 	uint8_t in[PENDING_AXIS_NR]; /* enum pending_list */
 	uint8_t watch;               /* see pending_watch(), at the end of text */
 	bool redrawn;
+	bool cut;                    /* was offered as too long, and so must be again */
 	uint32_t length, shown, room;
 	struct pending_key key;
 	int64_t time_ns;             /* as the record said, for the message */

@@ -106,7 +106,8 @@ __attribute__((noinline)) static int claim_walking(struct ring *ring, uint32_t t
 					     filler ? RECORD_COMMITTED : RECORD_CLAIMED);
 		/* Others' records are only looked at: a failed swap takes their line away. */
 		uint64_t seen = atomic_load_explicit(&record->claim, memory_order_acquire);
-		if (seen == claim_make(tag, 0, 0, RECORD_FREE) && claim_here(record, &seen, wanted)) {
+		if (seen == claim_make(tag, 0, 0, RECORD_FREE) &&
+		    claim_here(record, &seen, wanted)) {
 			advance_head(ring->shared, at + take);
 			if (!filler) {
 				*place = (struct place){ record, number, wanted };
@@ -208,8 +209,8 @@ static inline bool commit(struct ring_author *author, uint32_t depth, const stru
 	/* seq_cst: release for the reader, and a full barrier before we look whether it sleeps */
 	bool ours = atomic_compare_exchange_strong(&place->record->claim, &seen, done);
 	if (__builtin_expect(!ours && claim_state(seen) == RECORD_REVOKED, 0)) {
-		uint64_t noticed = claim_make(claim_number(seen), claim_bytes(seen) / RECORD_UNIT, 0,
-					      RECORD_REVOKED);
+		uint64_t noticed = claim_make(claim_number(seen), claim_bytes(seen) / RECORD_UNIT,
+					      0, RECORD_REVOKED);
 		atomic_compare_exchange_strong(&place->record->claim, &seen, noticed);
 	}
 	/* Not one less: somebody may have taken us for gone. */
@@ -217,7 +218,8 @@ static inline bool commit(struct ring_author *author, uint32_t depth, const stru
 	return ours;
 }
 
-static void copy_parts(char *to, const struct iovec *parts, unsigned count, size_t skip, size_t bytes)
+static void copy_parts(char *to, const struct iovec *parts, unsigned count, size_t skip,
+		       size_t bytes)
 {
 	for (unsigned i = 0; i < count && bytes; i++) {
 		size_t length = parts[i].iov_len;
@@ -270,7 +272,8 @@ static bool make_room(struct ring *ring, uint32_t tid, uint64_t number, bool no_
 
 /* The ring is full. 0: try again; -EAGAIN: lost by policy; -EPIPE: nobody will read. */
 __attribute__((noinline)) static int wait_for_room(struct ring *ring, uint32_t tid, uint64_t number,
-						   const struct ring_policy *policy, uint64_t *until)
+						   const struct ring_policy *policy,
+						   uint64_t *until)
 {
 	const uint64_t patience_ns = 20000000;
 
@@ -316,9 +319,10 @@ static inline void prefetch_ahead(const char *end)
 #endif
 }
 
-static int append_record(struct ring *ring, struct ring_author *author, const struct record_info *info,
-			 const struct iovec *parts, unsigned count, size_t skip, size_t bytes,
-			 unsigned flags, const struct ring_policy *policy)
+static int append_record(struct ring *ring, struct ring_author *author,
+			 const struct record_info *info, const struct iovec *parts, unsigned count,
+			 size_t skip, size_t bytes, unsigned flags,
+			 const struct ring_policy *policy)
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	uint64_t need = (RECORD_HEADER + bytes + RECORD_UNIT - 1) & ~(uint64_t)(RECORD_UNIT - 1);
@@ -330,9 +334,11 @@ static int append_record(struct ring *ring, struct ring_author *author, const st
 		depth = give_up_abandoned(ring, author, frame, policy->no_calls);
 	do {
 		int error;
-		while (__builtin_expect(error = claim(ring, author, need, policy->no_calls, &place), 0)) {
+		while (__builtin_expect(error = claim(ring, author, need, policy->no_calls, &place),
+					0)) {
 			if (error == -EAGAIN)
-				error = wait_for_room(ring, author->tid, place.number, policy, &until);
+				error = wait_for_room(ring, author->tid, place.number, policy,
+						      &until);
 			if (error)
 				return error;
 		}

@@ -324,10 +324,12 @@ enum reader_found reader_next(struct reader *reader, uint64_t now_ns, struct rea
 			if (claim_owner(seen) == 0)
 				break;
 			bool sound = copy_out(reader, record, seen, out);
-			/* The copy before the look: pairs with ring_hold(). */
-			atomic_thread_fence(memory_order_seq_cst);
-			if (stolen(reader, number))
-				continue; /* what we copied may be something else by now */
+			if (reader->steals) {
+				/* The copy before the look: pairs with ring_hold(). */
+				atomic_thread_fence(memory_order_seq_cst);
+				if (stolen(reader, number))
+					continue; /* what we copied may be something else by now */
+			}
 			reader->at += length;
 			if (sound)
 				return READER_RECORD;

@@ -36,7 +36,9 @@ enum {
 };
 
 /* What a record is. Sources below SOURCE_FD are fixed, others are numbered by the session. */
-enum record_source { SOURCE_STDERR, SOURCE_STDOUT, SOURCE_SYSLOG, SOURCE_FD, SOURCE_PATH, SOURCE_HARK };
+enum record_source {
+	SOURCE_STDERR, SOURCE_STDOUT, SOURCE_SYSLOG, SOURCE_FD, SOURCE_PATH, SOURCE_HARK, SOURCE_LOG
+};
 
 enum record_kind {
 	RECORD_TEXT,   /* bytes, as they were written */
@@ -45,6 +47,7 @@ enum record_kind {
 	RECORD_NOTE,   /* hark has to say something: text; detail is the level */
 	RECORD_CLOSED, /* the process has closed a descriptor of a captured file */
 	RECORD_LEAVING, /* the process is about to end: its unfinished lines are all there will be */
+	RECORD_LOG,    /* said by hark_log(): text; detail is the level */
 	RECORD_KIND_NR
 };
 
@@ -84,7 +87,10 @@ static inline uint64_t claim_make(uint64_t number, uint64_t units, uint64_t tid,
 static inline uint64_t claim_number(uint64_t claim) { return claim >> 38; }
 static inline uint64_t claim_bytes(uint64_t claim) { return (claim >> 24 & 0x3fff) * RECORD_UNIT; }
 static inline uint32_t claim_owner(uint64_t claim) { return (uint32_t)(claim >> 2 & 0x3fffff); }
-static inline enum record_state claim_state(uint64_t claim) { return (enum record_state)(claim & 3); }
+static inline enum record_state claim_state(uint64_t claim)
+{
+	return (enum record_state)(claim & 3);
+}
 static inline uint64_t claim_number_of(uint64_t chunk) { return chunk & ((1 << 26) - 1); }
 
 #endif

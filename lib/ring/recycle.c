@@ -122,7 +122,8 @@ struct ring_writers ring_writers(struct ring *ring, uint32_t piece, bool no_call
 			break;
 		}
 		at += length;
-		bool open = claim_state(seen) == RECORD_REVOKED || claim_state(seen) == RECORD_CLAIMED;
+		bool open =
+			claim_state(seen) == RECORD_REVOKED || claim_state(seen) == RECORD_CLAIMED;
 		if (!open || owner == 0)
 			continue;
 		if (owner == RECORD_OWNER_GONE)

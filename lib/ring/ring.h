@@ -134,7 +134,8 @@ struct ring_writers ring_writers(struct ring *ring, uint32_t piece, bool no_call
 static inline struct record *ring_record(const struct ring *ring, uint32_t piece, uint64_t position)
 {
 	uint64_t offset = position & ((UINT64_C(1) << ring->chunk_shift) - 1);
-	return (struct record *)(void *)(ring->memory + ((uint64_t)piece << ring->chunk_shift) + offset);
+	return (struct record *)(void *)(ring->memory + ((uint64_t)piece << ring->chunk_shift) +
+					 offset);
 }
 
 /* The piece that holds chunk `number`, or -1 where it is not (yet, or any more) there. */

@@ -54,7 +54,8 @@ static struct ring_author author_here(void)
 
 static int by_size(const void *a, const void *b)
 {
-	return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b;
+	return *(const double *)a < *(const double *)b ? -1
+						       : *(const double *)a > *(const double *)b;
 }
 
 /* The middle one: a burst that an interrupt fell into says nothing. */
@@ -169,8 +170,8 @@ int main(int argc, char **argv)
 	pthread_join(reader, NULL);
 	for (int i = 0; i < VARIANTS; i++) {
 		qsort(ns[i], (size_t)rounds, sizeof(double), by_size);
-		printf("%-28s %8.1f ns at best, %8.1f ns in the middle\n", variant[i].name, ns[i][0],
-		       ns[i][rounds / 2]);
+		printf("%-28s %8.1f ns at best, %8.1f ns in the middle\n", variant[i].name,
+		       ns[i][0], ns[i][rounds / 2]);
 	}
 	return 0;
 }

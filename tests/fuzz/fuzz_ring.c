@@ -70,8 +70,8 @@ static int map_guarded(void)
 
 static void unmap_guarded(void)
 {
-	if (mmap(space + GUARD, file_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-	    MAP_FAILED)
+	if (mmap(space + GUARD, file_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) == MAP_FAILED)
 		abort();
 }
 
@@ -106,8 +106,8 @@ static bool nobody(void)
 static void append(struct ring_author *author)
 {
 	static char text[3000];
-	static const enum ring_overflow cheap[] = { RING_LOSE_NEWEST, RING_TIMEOUT, RING_LOSE_NEWEST,
-						    RING_LOSE_OLDEST };
+	static const enum ring_overflow cheap[] = { RING_LOSE_NEWEST, RING_TIMEOUT,
+						    RING_LOSE_NEWEST, RING_LOSE_OLDEST };
 	uint64_t how = take(1);
 	struct ring_policy policy = { .overflow = cheap[how & 3], .alive = nobody };
 	struct record_info info = { .fd = 1 };
@@ -135,7 +135,8 @@ static void read_all(struct reader *reader, uint64_t most)
 		}
 		holes = 0;
 		most--;
-		if (++steps > file_bytes / RECORD_UNIT || record.next - record.position < RECORD_HEADER)
+		if (++steps > file_bytes / RECORD_UNIT ||
+		    record.next - record.position < RECORD_HEADER)
 			abort();
 		for (uint32_t i = 0; i < record.bytes; i++)
 			sum = (char)(sum + record.payload[i]);
@@ -166,7 +167,8 @@ static void operate(struct reader *reader, struct ring_author *author)
 	case 7:
 		reader_close(reader);
 		bool steals = take(1) & 1;
-		if (reader_open(reader, &ring, file, take(1) & 1 ? reader->at : take(8), steals) != 0)
+		if (reader_open(reader, &ring, file, take(1) & 1 ? reader->at : take(8), steals) !=
+		    0)
 			abort();
 		reader->tids_known = !steals;
 		break;

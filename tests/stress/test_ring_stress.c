@@ -36,15 +36,16 @@ struct mark {
 	uint64_t at, seen[SLOTS];
 };
 
-static struct shared {
+struct shared {
 	struct slot slot[SLOTS];
 	struct mark mark[2];
 	_Atomic uint32_t current; /* which of the marks counts */
 	_Atomic uint32_t stop, drained;
 	_Atomic uint64_t records, again, torn, deaths, most_missing;
 	char error[256];
-} *shared;
+};
 
+static struct shared *shared;
 static struct ring ring;
 static int ring_fd;
 static unsigned process_number;
@@ -122,7 +123,8 @@ static void check(struct mark *mark, const struct reader_record *record)
 	const unsigned char *fill = (const unsigned char *)&message + head;
 	for (uint32_t i = 1; i < record->bytes - head; i++)
 		if (fill[i] != fill[0])
-			wrong("position %lu: byte %u is spoilt", (unsigned long)record->position, i);
+			wrong("position %lu: byte %u is spoilt", (unsigned long)record->position,
+			      i);
 	if (!head)
 		return;
 	if (message.slot >= SLOTS)
@@ -133,12 +135,13 @@ static void check(struct mark *mark, const struct reader_record *record)
 		      (unsigned long)message.number, (unsigned long)*seen);
 	for (uint64_t n = *seen + 1; n < message.number; n++)
 		if (!was_cut(&shared->slot[message.slot], n))
-			wrong("slot %lu: %lu is lost", (unsigned long)message.slot, (unsigned long)n);
+			wrong("slot %lu: %lu is lost", (unsigned long)message.slot,
+			      (unsigned long)n);
 	if (record->bytes > head && fill[0] != ((message.number + message.slot) & 0xff))
 		wrong("position %lu: not its own bytes", (unsigned long)record->position);
 	if (!(record->flags & RECORD_MORE) && record->bytes != message.bytes)
-		wrong("position %lu: %u of %lu bytes", (unsigned long)record->position, record->bytes,
-		      (unsigned long)message.bytes);
+		wrong("position %lu: %u of %lu bytes", (unsigned long)record->position,
+		      record->bytes, (unsigned long)message.bytes);
 	*seen = message.number;
 }
 
@@ -277,7 +280,8 @@ int main(int argc, char **argv)
 	unsigned seed = argc > 2 ? (unsigned)atoi(argv[2]) : (unsigned)clock_monotonic_ns();
 
 	srand(seed);
-	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	ring_fd = memfd_create("ring", MFD_CLOEXEC);
 	if (shared == MAP_FAILED || ring_create(ring_fd, 128 << 10) || ring_map(&ring, ring_fd))
 		return 1;
@@ -288,7 +292,8 @@ int main(int argc, char **argv)
 	bad = bad || finish(reader);
 	for (int i = 0; bad && i < PROCESSES; i++)
 		kill(writer[i].pid, SIGKILL);
-	printf("1..1\n%sok 1 - %lu records, %lu readers killed, at most %lu chunks missing, seed %u%s%s\n",
+	printf("1..1\n%sok 1 - %lu records, %lu readers killed, at most %lu chunks missing, seed "
+	       "%u%s%s\n",
 	       bad ? "not " : "", (unsigned long)shared->records, (unsigned long)shared->deaths,
 	       (unsigned long)shared->most_missing, seed, bad ? ": " : "", shared->error);
 	return bad;

@@ -50,10 +50,15 @@ static inline void elf_case_make(struct elf_image *image, const struct elf_case 
 
 	memset(image, 0, sizeof *image);
 	*elf_case_header(image) = (Elf64_Ehdr){
-		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-		.e_type = c->type, .e_machine = c->machine, .e_version = EV_CURRENT,
-		.e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr),
-		.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = ELF_CASE_SEGMENTS,
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+			     EV_CURRENT },
+		.e_type = c->type,
+		.e_machine = c->machine,
+		.e_version = EV_CURRENT,
+		.e_phoff = sizeof(Elf64_Ehdr),
+		.e_ehsize = sizeof(Elf64_Ehdr),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = ELF_CASE_SEGMENTS,
 	};
 	image->size = sizeof(Elf64_Ehdr) + ELF_CASE_SEGMENTS * sizeof(Elf64_Phdr);
 	if (c->interpreter)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,7 +82,8 @@ static inline int case_say(struct ring *ring, struct ring_author *author, const 
 }
 
 /* The next record, waited for; false: none within the time. */
-static inline bool case_take(struct reader *reader, uint64_t timeout_ns, struct reader_record *record)
+static inline bool case_take(struct reader *reader, uint64_t timeout_ns,
+			     struct reader_record *record)
 {
 	uint64_t until = clock_monotonic_ns() + timeout_ns;
 
@@ -130,6 +132,62 @@ static inline void case_laps(struct ring_case *c, struct ring_author *author, ui
 	}
 	assert_int_equal(last, number);
 	assert_true(said > 0);
+}
+
+/* ---- what happens at a test point, by a child to itself */
+
+static const char *case_point;
+static int case_countdown, case_point_signal;
+
+static inline void case_signal_myself(const char *name)
+{
+	if (strcmp(name, case_point) == 0 && --case_countdown == 0)
+		sysio_kill(sysio_getpid(), case_point_signal);
+}
+
+static inline void case_arm(const char *name, int nth, int signal)
+{
+	case_point = name;
+	case_countdown = nth;
+	case_point_signal = signal;
+	testpoint_handler = case_signal_myself;
+}
+
+/* A child that says something and is hit at the point. Returns when it has been hit. */
+static inline pid_t case_hit(struct ring_case *c, const struct ring_policy *policy,
+			     const char *name, int nth, int signal, const char *text)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* none is left behind stopped when a test fails */
+		struct ring_author author = case_author();
+		case_arm(name, nth, signal);
+		_exit(case_say_with(&c->ring, &author, policy, text, strlen(text)) ? 1 : 0);
+	}
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	if (signal == SIGKILL)
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	else
+		assert_true(WIFSTOPPED(status));
+	return child;
+}
+
+static inline void case_continue(pid_t child)
+{
+	int status;
+	kill(child, SIGCONT);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static inline void case_expect_whole(struct ring_case *c)
+{
+	reader_release(&c->reader, c->reader.at, clock_monotonic_ns());
+	reader_tend(&c->reader, clock_monotonic_ns());
+	assert_int_equal(c->reader.missing, 0);
+	assert_int_equal(c->reader.corrupt, 0);
 }
 
 #endif

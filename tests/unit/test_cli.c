@@ -48,8 +48,8 @@ static struct cli walk(const char *command, char **arguments)
 
 static void words_and_options(void **state)
 {
-	struct cli cli = walk("drain", WORDS("12", "--timeout", "--json", "--timeout=3s", "-", "--", "--x",
-					     "--"));
+	struct cli cli = walk("drain", WORDS("12", "--timeout", "--json", "--timeout=3s", "-", "--",
+					     "--x", "--"));
 
 	(void)state;
 	assert_int_equal(cli_next(&cli), CLI_WORD);
@@ -114,7 +114,8 @@ static void misspelt(void **state)
 				    "`hark run --help` lists them\n");
 	cli = walk("ps", WORDS("--zzzzzzzzz"));
 	assert_int_equal(cli_next(&cli), CLI_WRONG);
-	assert_string_equal(said(), "hark: ps has no option --zzzzzzzzz; `hark ps --help` lists them\n");
+	assert_string_equal(said(),
+			    "hark: ps has no option --zzzzzzzzz; `hark ps --help` lists them\n");
 	cli = walk("ps", WORDS("-j"));
 	assert_int_equal(cli_next(&cli), CLI_WRONG);
 	/* an option of another command is none of this one */
@@ -159,7 +160,9 @@ static void numbers(void **state)
 	assert_int_equal(cli_next(&cli), CLI_OPTION);
 	assert_int_equal(cli_number(&cli, 0, &number), 0);
 	assert_int_equal(number, 7);
-	static const char *const bad[] = { "", "-1", "7x", "0", "2147483648", "99999999999999999999" };
+	static const char *const bad[] = {
+		"", "-1", "7x", "0", "2147483648", "99999999999999999999"
+	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		cli.value = bad[i];
 		assert_int_equal(cli_number(&cli, 1, &number), -EINVAL);
@@ -215,12 +218,15 @@ static void wraps(void **state)
 	word[90] = '\0';
 	cli_wrap(f, 2, "one two");
 	cli_wrap(f, 0, word);
-	cli_wrap(f, 0, "aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaaa b");
+	cli_wrap(f, 0,
+		 "aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaaa "
+		 "b");
 	fclose(f);
 	/* exactly 80 columns fit */
 	char expected[400];
-	snprintf(expected, sizeof expected, "  one two\n%s\n%s\nb\n", word,
-		 "aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaaa");
+	snprintf(
+		expected, sizeof expected, "  one two\n%s\n%s\nb\n", word,
+		"aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaa aaaaaaaaaa");
 	assert_string_equal(text, expected);
 	free(text);
 }

@@ -120,7 +120,8 @@ static void a_terminal(void)
 	size = (struct winsize){ .ws_row = 0 };
 	CHECK(ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_row == 33 && size.ws_col == 77);
 	CHECK(tcgetattr(2, &theirs) == 0 && !(theirs.c_lflag & ECHO) && !(theirs.c_oflag & OPOST));
-	CHECK(write(2, "a\nb", 3) == 3 && reads(deep.fd, "a\nb")); /* no \r: that is the real one's */
+	CHECK(write(2, "a\nb", 3) == 3 &&
+	      reads(deep.fd, "a\nb")); /* no \r: that is the real one's */
 	deep_undo(&deep);
 	CHECK(same_file(2, slave));
 	CHECK(tcgetattr(slave, &theirs) == 0 && (theirs.c_oflag & OPOST));

@@ -68,7 +68,8 @@ static void tells_static_from_dynamic(void **state)
 		{ { .type = ET_EXEC, .machine = EM_X86_64 }, true },
 		{ { .type = ET_EXEC, .machine = EM_X86_64, .interpreter = LOADER }, false },
 		/* static-PIE has a dynamic section, but nobody to read it */
-		{ { .type = ET_DYN, .machine = EM_X86_64, .dynamic = { DT_FLAGS_1, DF_1_PIE } }, true },
+		{ { .type = ET_DYN, .machine = EM_X86_64, .dynamic = { DT_FLAGS_1, DF_1_PIE } },
+		  true },
 		/* a library, or the loader as a program */
 		{ { .type = ET_DYN, .machine = EM_X86_64, .dynamic = { DT_SONAME, 1 } }, false },
 		{ { .type = ET_REL, .machine = EM_X86_64 }, false },
@@ -90,8 +91,11 @@ static void knows_go(void **state)
 	struct elf_facts facts;
 
 	(void)state;
-	elf_case_make(&image, &(struct elf_case){ .type = ET_EXEC, .machine = EM_X86_64,
-						   .note_name = "Go", .note_type = 4, .note_bytes = 84 });
+	elf_case_make(&image, &(struct elf_case){ .type = ET_EXEC,
+						  .machine = EM_X86_64,
+						  .note_name = "Go",
+						  .note_type = 4,
+						  .note_bytes = 84 });
 	assert_int_equal(read_image(&facts, &image), 0);
 	assert_true(facts.go);
 	assert_int_equal(facts.build_id_bytes, 0);
@@ -171,9 +175,17 @@ static void lies(void **state)
 	elf_case_segment(&image, ELF_CASE_INTERP)->p_offset = UINT64_MAX - 8;
 	assert_int_equal(read_image(&facts, &image), -EINVAL);
 	/* a build-id that does not fit is none */
-	image = whole();
-	image.bytes[elf_case_segment(&image, ELF_CASE_NOTE)->p_offset + 4] = 200;
-	elf_case_segment(&image, ELF_CASE_NOTE)->p_filesz = 16 + 200;
+	struct elf_case large = { .type = ET_EXEC, .machine = EM_X86_64, .note_name = "GNU",
+				  .note_type = NT_GNU_BUILD_ID, .note_bytes = ELF_BUILD_ID + 4 };
+	elf_case_make(&image, &large);
+	assert_int_equal(read_image(&facts, &image), 0);
+	assert_int_equal(facts.build_id_bytes, 0);
+	large.note_bytes = ELF_BUILD_ID;
+	elf_case_make(&image, &large);
+	assert_int_equal(read_image(&facts, &image), 0);
+	assert_int_equal(facts.build_id_bytes, ELF_BUILD_ID);
+	/* … nor is one that reaches beyond its segment */
+	elf_case_segment(&image, ELF_CASE_NOTE)->p_filesz -= 4;
 	assert_int_equal(read_image(&facts, &image), 0);
 	assert_int_equal(facts.build_id_bytes, 0);
 	/* more segments than there can be */

@@ -17,7 +17,8 @@ static void every_reason(void **state)
 		assert_non_null(lost_key(i));
 		assert_non_null(lost_sentence(i));
 		/* a key of JSON that nobody has to quote, an end of a sentence without its stop */
-		assert_int_equal(strspn(lost_key(i), "abcdefghijklmnopqrstuvwxyz_"), strlen(lost_key(i)));
+		assert_int_equal(strspn(lost_key(i), "abcdefghijklmnopqrstuvwxyz_"),
+				 strlen(lost_key(i)));
 		assert_true(strlen(lost_sentence(i)) > 10);
 		assert_int_not_equal(lost_sentence(i)[strlen(lost_sentence(i)) - 1], '.');
 		for (unsigned k = 0; k < i; k++)
@@ -32,7 +33,7 @@ static void no_reason(void **state)
 	(void)state;
 	assert_string_equal(lost_key(LOST_NR), "unknown");
 	assert_non_null(lost_sentence(LOST_NR));
-	assert_string_equal(lost_key((enum lost_reason)-1), "unknown");
+	assert_string_equal(lost_key((enum lost_reason)UINT32_MAX), "unknown");
 }
 
 int main(void)

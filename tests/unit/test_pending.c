@@ -208,6 +208,26 @@ static void test_not_superseded_before_it_is_shown(void **state)
 	expect_nothing_pending(t);
 }
 
+/* A line that was refused is offered again as it was, although meanwhile it was shown and might go. */
+static void test_refused_is_not_superseded(void **state)
+{
+	static const char bar[] = "\r[#########         ] 49%";
+	struct test *t = *state;
+	struct assemble_bytes in = bytes_of(1, 0, bar, strlen(bar));
+	size_t done = 0;
+
+	while (t->a.pending_bytes + strlen(bar) <= ASSEMBLE_LINE_MOST)
+		feed(t, 1, 0, bar);
+	t->c.refuse = 1;
+	assert_int_equal(assemble_feed(&t->a, &in, &done, catch_line, &t->c), -EAGAIN);
+	assemble_echo(&t->a, 8 * MS, catch_line, &t->c);
+	forget(&t->c);
+	assert_int_equal(assemble_feed(&t->a, &in, &done, catch_line, &t->c), 0);
+	assert_int_equal(t->c.count, 1);
+	assert_int_equal(t->c.line[0].length, ASSEMBLE_LINE_MOST);
+	assert_int_equal(t->c.line[0].superseded, 0);
+}
+
 static void test_oldest(void **state)
 {
 	struct test *t = *state;
@@ -278,22 +298,22 @@ static void test_save_keeps_what_was_superseded(void **state)
 	struct test *t = *state;
 	struct assembler other;
 	char *buffer = malloc(ASSEMBLE_LIMIT), *text = malloc(ASSEMBLE_LINE_MOST);
-	struct assemble_bytes in = bytes_of(1, 0, text, ASSEMBLE_LINE_MOST - 1);
+	struct assemble_bytes in = bytes_of(1, 0, text, ASSEMBLE_LINE_MOST - 2);
 	int64_t n;
 
 	assert_non_null(buffer);
 	assert_non_null(text);
 	memset(text, 'x', ASSEMBLE_LINE_MOST);
 	assert_int_equal(assemble_init(&other, ASSEMBLE_LIMIT, false), 0);
-	feed(t, 1, 0, "a\r");
+	feed(t, 1, 0, "a\rx");
 	feed_bytes(t, &in);
-	assert_int_equal(t->a.pending_bytes, in.count);
+	assert_int_equal(t->a.pending_bytes, in.count + 1);
 	n = assemble_save(&t->a, buffer, ASSEMBLE_LIMIT);
 	assert_int_equal(assemble_load(&other, buffer, (size_t)n), 0);
 	assert_true(assemble_deadline(&other) == 1000 * MS);
 	assert_int_equal(assemble_end(&other, 0, catch_line, &t->c), 0);
 	assert_int_equal(t->c.line[0].superseded, 2);
-	assert_int_equal(t->c.line[0].length, in.count);
+	assert_int_equal(t->c.line[0].length, in.count + 1);
 	assemble_fini(&other);
 	free(text);
 	free(buffer);
@@ -354,9 +374,12 @@ static void test_load_of_anything(void **state)
 			assert_true(!error || error == -EINVAL);
 			assert_int_equal(other.pending_lines, error ? 0 : 2);
 			assemble_echo(&other, 0, catch_line, &t->c);
+			forget(&t->c);
 			assert_int_equal(assemble_expire(&other, 0, catch_line, &t->c), 0);
 			assert_int_equal(assemble_end(&other, 0, catch_line, &t->c), 0);
 			assert_int_equal(other.pending_bytes, 0);
+			for (unsigned at = 0; at < t->c.count; at++)
+				assert_in_range(t->c.line[at].shown, 0, t->c.line[at].length);
 			forget(&t->c);
 		}
 	assemble_fini(&other);
@@ -399,6 +422,7 @@ int main(void)
 		CONSOLE(test_mirrored),
 		PLAIN(test_last_state),
 		PLAIN(test_superseded),
+		CONSOLE(test_refused_is_not_superseded),
 		PLAIN(test_oldest),
 		CONSOLE(test_not_superseded_before_it_is_shown),
 		CONSOLE(test_save_and_load),

@@ -60,7 +60,9 @@ static void test_fields(void **state)
 	struct ring_author author = case_author();
 	struct record_info info = { .fd = 7, .source = SOURCE_SYSLOG, .kind = RECORD_SYSLOG,
 				    .flags = RECORD_MIRRORED, .detail = 0xdeadbeef };
-	struct iovec parts[] = { { NULL, 0 }, { (char *)"ab", 2 }, { NULL, 0 }, { (char *)"cde", 3 } };
+	struct iovec parts[] = {
+		{ NULL, 0 }, { (char *)"ab", 2 }, { NULL, 0 }, { (char *)"cde", 3 }
+	};
 	struct reader_record record;
 
 	errno = 4711;
@@ -125,7 +127,8 @@ static void read_numbered(struct reader *reader, bool own_pids)
 		assert_int_equal(record.bytes, 16 + message.number % 200);
 		for (uint32_t i = 0; i < record.bytes - 16; i++)
 			if (message.fill[i] != (message.number & 0xff))
-				fail_msg("byte %u of message %lu", i, (unsigned long)message.number);
+				fail_msg("byte %u of message %lu", i,
+					 (unsigned long)message.number);
 		uint32_t *pid = &pids[message.writer];
 		assert_true(*pid == 0 || *pid == record.pid);
 		*pid = record.pid;
@@ -306,120 +309,6 @@ static void test_block(void **state)
 	case_close(&c);
 }
 
-/* A flight recorder: the newest are there, and what is not is counted. Also when the reader is
- * several laps behind. */
-static void test_lose_oldest(void **state)
-{
-	(void)state;
-	const struct ring_policy policy = { .overflow = RING_LOSE_OLDEST };
-	struct ring_case c;
-	struct reader_record record;
-	case_open(&c, RING, true);
-	struct ring_author author = case_author();
-	uint64_t last = 0, got = 0, said = 0;
-
-	for (int round = 0; round < 5; round++) {
-		for (int i = 0; i < 10000; i++, said++)
-			assert_int_equal(case_say_with(&c.ring, &author, &policy, &said, sizeof said), 0);
-		while (reader_next(&c.reader, clock_monotonic_ns(), &record) == READER_RECORD) {
-			uint64_t number;
-			memcpy(&number, record.payload, sizeof number);
-			assert_true(got == 0 || number > last);
-			last = number;
-			got++;
-		}
-		assert_int_equal(last, said - 1);
-		reader_release(&c.reader, c.reader.at, clock_monotonic_ns());
-	}
-	assert_int_equal(got + c.ring.shared->lost_messages, said);
-	assert_int_equal(c.ring.shared->lost_bytes, c.ring.shared->lost_messages * sizeof said);
-	assert_true(c.reader.overtaken >= 5);
-	assert_int_equal(c.reader.corrupt, 0);
-	case_close(&c);
-}
-
-static void *oldest_thread(void *writer)
-{
-	const struct ring_policy policy = { .overflow = RING_LOSE_OLDEST };
-	struct ring_author author = case_author();
-	uint64_t message[12] = { (uintptr_t)writer };
-
-	for (uint64_t i = 1; i <= EACH; i++) {
-		for (int k = 1; k < 12; k++)
-			message[k] = i;
-		if (case_say_with(shared_ring, &author, &policy, message, sizeof message) != 0)
-			abort();
-	}
-	return NULL;
-}
-
-static void test_lose_oldest_race(void **state)
-{
-	(void)state;
-	struct ring_case c;
-	pthread_t threads[WRITERS];
-	uint64_t last[WRITERS] = { 0 }, message[12];
-	struct reader_record record;
-
-#ifdef CASE_THREAD_SANITIZER
-	skip(); /* the copy races with a thief by design, and is thrown away then */
-#endif
-	case_open(&c, RING, true);
-	shared_ring = &c.ring;
-	for (uintptr_t i = 0; i < WRITERS; i++)
-		pthread_create(&threads[i], NULL, oldest_thread, (void *)i);
-	for (int ended = 0; ended < WRITERS;) {
-		if (!case_take(&c.reader, MS, &record)) {
-			while (ended < WRITERS && pthread_tryjoin_np(threads[ended], NULL) == 0)
-				ended++;
-			continue;
-		}
-		assert_int_equal(record.bytes, sizeof message);
-		memcpy(message, record.payload, sizeof message);
-		assert_true(message[0] < WRITERS && message[1] > last[message[0]]);
-		last[message[0]] = message[1];
-		for (int k = 2; k < 12; k++)
-			assert_int_equal(message[k], message[1]);
-		if (message[1] % 8 == 0)
-			reader_release(&c.reader, record.next, clock_monotonic_ns());
-	}
-	assert_int_equal(c.reader.corrupt, 0);
-	/* no piece was lost on the way */
-	reader_release(&c.reader, c.reader.at, clock_monotonic_ns());
-	reader_tend(&c.reader, clock_monotonic_ns());
-	assert_int_equal(c.reader.missing, 0);
-	assert_int_equal(c.reader.aside_count, 0);
-	case_close(&c);
-}
-
-static struct ring_author *thief;
-
-static void overrun_now(const char *name)
-{
-	const struct ring_policy policy = { .overflow = RING_LOSE_OLDEST };
-	if (strcmp(name, "reader_copying") != 0)
-		return;
-	testpoint_handler = NULL;
-	for (int i = 0; i < 2 * RING / 48; i++)
-		assert_int_equal(case_say_with(shared_ring, thief, &policy, "new", 3), 0);
-}
-
-/* What is stolen while the reader copies it is not handed out. */
-static void test_stolen_while_copied(void **state)
-{
-	(void)state;
-	struct ring_case c;
-	case_open(&c, RING, true);
-	struct ring_author author = case_author();
-	shared_ring = &c.ring;
-	thief = &author;
-	assert_int_equal(case_say(&c.ring, &author, "this is old"), 0);
-	testpoint_handler = overrun_now;
-	case_expect(&c.reader, "new");
-	assert_true(c.reader.overtaken >= 1);
-	case_close(&c);
-}
-
 /* A piece more than there are places pushes nobody out. */
 static void test_one_too_many(void **state)
 {
@@ -511,8 +400,6 @@ int main(void)
 		cmocka_unit_test(test_fields),         cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_processes),      cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_full),           cmocka_unit_test(test_block),
-		cmocka_unit_test(test_lose_oldest),    cmocka_unit_test(test_lose_oldest_race),
-		cmocka_unit_test(test_stolen_while_copied),
 		cmocka_unit_test(test_one_too_many),   cmocka_unit_test(test_sleep_looks),
 		cmocka_unit_test(test_no_lost_wakeup), cmocka_unit_test(test_large),
 	};

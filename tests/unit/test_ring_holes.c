@@ -4,69 +4,11 @@
  * A child does one thing and is killed or stopped by itself at the point; what the others see
  * of it is the test.
  */
-#include <sys/prctl.h>
-
 #include "tests/unit/ring_case.h"
 
 enum { RING = 64 << 10 };
 
 static const char *const before_commit[] = { "ring_claimed", "ring_filling", "ring_filled" };
-
-/* ---- what happens at a test point */
-
-static const char *point;
-static int countdown, point_signal;
-
-static void signal_myself(const char *name)
-{
-	if (strcmp(name, point) == 0 && --countdown == 0)
-		sysio_kill(sysio_getpid(), point_signal);
-}
-
-static void arm(const char *name, int nth, int signal)
-{
-	point = name;
-	countdown = nth;
-	point_signal = signal;
-	testpoint_handler = signal_myself;
-}
-
-/* A child that says something and is hit at the point. Returns when it has been hit. */
-static pid_t hit_child(struct ring_case *c, const struct ring_policy *policy, const char *name, int nth,
-		       int signal, const char *text)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* none is left behind stopped when a test fails */
-		struct ring_author author = case_author();
-		arm(name, nth, signal);
-		_exit(case_say_with(&c->ring, &author, policy, text, strlen(text)) ? 1 : 0);
-	}
-	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
-	if (signal == SIGKILL)
-		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	else
-		assert_true(WIFSTOPPED(status));
-	return child;
-}
-
-static void continue_child(pid_t child)
-{
-	int status;
-	kill(child, SIGCONT);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-}
-
-static void expect_whole(struct ring_case *c)
-{
-	reader_release(&c->reader, c->reader.at, clock_monotonic_ns());
-	reader_tend(&c->reader, clock_monotonic_ns());
-	assert_int_equal(c->reader.missing, 0);
-	assert_int_equal(c->reader.corrupt, 0);
-}
 
 static void test_writer_killed(void **state)
 {
@@ -76,7 +18,7 @@ static void test_writer_killed(void **state)
 		case_open(&c, RING, false);
 		struct ring_author author = case_author();
 		case_say(&c.ring, &author, "before");
-		hit_child(&c, &case_block, before_commit[i], 1, SIGKILL, "never said");
+		case_hit(&c, &case_block, before_commit[i], 1, SIGKILL, "never said");
 		case_say(&c.ring, &author, "after");
 		uint64_t since = clock_monotonic_ns();
 		case_expect(&c.reader, "before");
@@ -85,7 +27,7 @@ static void test_writer_killed(void **state)
 		assert_int_equal(c.reader.torn, 1);
 		case_laps(&c, &author, 3 * RING);
 		assert_int_equal(c.reader.torn, 1);
-		expect_whole(&c);
+		case_expect_whole(&c);
 		case_close(&c);
 	}
 }
@@ -95,7 +37,7 @@ static void test_writer_killed_after(void **state)
 	(void)state;
 	struct ring_case c;
 	case_open(&c, RING, false);
-	hit_child(&c, &case_block, "ring_committed", 1, SIGKILL, "said");
+	case_hit(&c, &case_block, "ring_committed", 1, SIGKILL, "said");
 	case_expect(&c.reader, "said");
 	assert_int_equal(c.reader.torn, 0);
 	case_close(&c);
@@ -109,7 +51,7 @@ static void test_writer_stopped(void **state)
 		case_open(&c, RING, false);
 		struct ring_author author = case_author();
 		case_say(&c.ring, &author, "before");
-		pid_t child = hit_child(&c, &case_block, before_commit[i], 1, SIGSTOP, "late");
+		pid_t child = case_hit(&c, &case_block, before_commit[i], 1, SIGSTOP, "late");
 		case_say(&c.ring, &author, "after");
 		uint64_t since = clock_monotonic_ns();
 		case_expect(&c.reader, "before");
@@ -118,11 +60,11 @@ static void test_writer_stopped(void **state)
 		case_laps(&c, &author, 5 * RING);
 		assert_int_equal(c.reader.aside_count, 1);
 		assert_int_equal(c.reader.missing, 0); /* a spare has taken its turn */
-		continue_child(child);
+		case_continue(child);
 		case_expect(&c.reader, "late");
 		case_expect_nothing(&c.reader);
 		case_laps(&c, &author, 5 * RING);
-		expect_whole(&c);
+		case_expect_whole(&c);
 		assert_int_equal(c.reader.aside_count, 0);
 		assert_int_equal(c.reader.torn, 0); /* it was said in the end */
 		case_close(&c);
@@ -139,7 +81,7 @@ static void test_many_stopped(void **state)
 	case_open(&c, RING, false);
 	struct ring_author author = case_author();
 	for (int i = 0; i < MANY; i++) {
-		child[i] = hit_child(&c, &case_block, before_commit[i % 3], 1, SIGSTOP, "stopped");
+		child[i] = case_hit(&c, &case_block, before_commit[i % 3], 1, SIGSTOP, "stopped");
 		case_laps(&c, &author, 5000);
 	}
 	case_laps(&c, &author, 4 * RING);
@@ -149,7 +91,7 @@ static void test_many_stopped(void **state)
 		waitpid(child[i], NULL, 0);
 	}
 	case_laps(&c, &author, 4 * RING);
-	expect_whole(&c);
+	case_expect_whole(&c);
 	assert_int_equal(c.reader.torn, MANY);
 	case_close(&c);
 }
@@ -161,105 +103,14 @@ static void test_killed_after_revoked(void **state)
 	struct ring_case c;
 	case_open(&c, RING, false);
 	struct ring_author author = case_author();
-	pid_t child = hit_child(&c, &case_block, "ring_filling", 1, SIGSTOP, "never");
+	pid_t child = case_hit(&c, &case_block, "ring_filling", 1, SIGSTOP, "never");
 	case_say(&c.ring, &author, "after");
 	case_expect(&c.reader, "after");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	case_laps(&c, &author, 2 * RING);
 	assert_int_equal(c.reader.torn, 1);
-	expect_whole(&c);
-	case_close(&c);
-}
-
-/* ---- stealing */
-
-static const struct ring_policy steal = { .overflow = RING_LOSE_OLDEST };
-
-static void overrun(struct ring_case *c, struct ring_author *author, uint64_t bytes)
-{
-	char text[100];
-	memset(text, 'o', sizeof text);
-	for (uint64_t sent = 0; sent < bytes; sent += sizeof text)
-		assert_int_equal(case_say_with(&c->ring, author, &steal, text, sizeof text), 0);
-}
-
-static void expect_overrun(struct ring_case *c)
-{
-	struct reader_record record;
-	while (reader_next(&c->reader, clock_monotonic_ns(), &record) == READER_RECORD) {
-		if (record.bytes == 4 && memcmp(record.payload, "late", 4) == 0)
-			continue;
-		assert_int_equal(record.bytes, 100);
-		for (int i = 0; i < 100; i++)
-			assert_int_equal(record.payload[i], 'o');
-	}
-	assert_int_equal(c->reader.corrupt, 0);
-}
-
-/* A stopped writer's chunk is stolen, whether the reader has revoked its claim before or not. When it
- * goes on after several laps, it scribbles over nobody. */
-static void test_stolen_from_stopped(void **state)
-{
-	(void)state;
-	for (int revoked = 0; revoked < 2; revoked++) {
-		struct ring_case c;
-		case_open(&c, RING, true);
-		struct ring_author author = case_author();
-		pid_t child = hit_child(&c, &steal, "ring_filling", 1, SIGSTOP, "late");
-		overrun(&c, &author, 1000);
-		struct reader_record record;
-		if (revoked)
-			assert_true(case_take(&c.reader, 1000ull * MS, &record));
-		/* just so far that its piece would be full of others' messages, were it in use */
-		overrun(&c, &author, 5 * RING);
-		continue_child(child);
-		expect_overrun(&c);
-		overrun(&c, &author, 5 * RING);
-		expect_overrun(&c);
-		expect_whole(&c);
-		case_close(&c);
-	}
-}
-
-static void test_thieves_killed(void **state)
-{
-	(void)state;
-	static const char *const points[] = { "ring_stolen", "ring_stamped" };
-	struct ring_case c;
-	case_open(&c, RING, true);
-	struct ring_author author = case_author();
-	for (int i = 0; i < 60; i++) {
-		overrun(&c, &author, 2 * RING);
-		/* up to the end of the last chunk, so that the child has to steal */
-		const struct ring_policy lose = { .overflow = RING_LOSE_NEWEST };
-		while (case_say_with(&c.ring, &author, &lose, "x", 1) == 0)
-			;
-		hit_child(&c, &steal, points[i % 2], 1, SIGKILL, "thief");
-		reader_tend(&c.reader, clock_monotonic_ns());
-		assert_int_equal(c.reader.missing, 0);
-	}
-	overrun(&c, &author, 2 * RING);
-	expect_overrun(&c);
-	expect_whole(&c);
-	case_close(&c);
-}
-
-/* No reader tends: thieves find by themselves what writers have left. */
-static void test_thieves_alone(void **state)
-{
-	(void)state;
-	struct ring_case c;
-	case_open(&c, RING, true);
-	struct ring_author author = case_author();
-	for (int i = 0; i < 60; i++) {
-		pid_t child = hit_child(&c, &steal, "ring_filling", 1, SIGSTOP, "late");
-		overrun(&c, &author, 2 * RING);
-		continue_child(child);
-	}
-	uint64_t since = clock_monotonic_ns();
-	overrun(&c, &author, 4 * RING);
-	assert_true(clock_monotonic_ns() - since < 500ull * MS);
+	case_expect_whole(&c);
 	case_close(&c);
 }
 
@@ -270,13 +121,14 @@ struct checkpoint {
 };
 
 /* As the collector does it: what is read is delivered, then checkpointed, then released. */
-static void read_until_killed(struct ring_case *c, struct checkpoint *mark, const char *name, int nth)
+static void read_until_killed(struct ring_case *c, struct checkpoint *mark, const char *name,
+			      int nth)
 {
 	struct reader_record record;
 	struct reader reader;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	arm(name, nth, SIGKILL);
+	case_arm(name, nth, SIGKILL);
 	if (reader_open(&reader, &c->ring, c->fd, mark->at, false) != 0)
 		_exit(2);
 	for (;;) {
@@ -303,8 +155,8 @@ static void test_readers_killed(void **state)
 	static const char *const points[] = { "reader_released", "ring_stamped", "reader_revoked" };
 	struct ring_case c;
 	case_open(&c, RING, false);
-	struct checkpoint *mark = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				       -1, 0);
+	struct checkpoint *mark =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t writer = fork();
 	if (writer == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -321,7 +173,7 @@ static void test_readers_killed(void **state)
 		if (reader == 0)
 			read_until_killed(&c, mark, points[i % 3], i % 3 == 2 ? 1 : 1 + i % 5);
 		if (i % 3 == 2) /* somebody to be revoked */
-			stopped = hit_child(&c, &case_block, "ring_filling", 1, SIGSTOP, "");
+			stopped = case_hit(&c, &case_block, "ring_filling", 1, SIGSTOP, "");
 		assert_int_equal(waitpid(reader, &status, 0), reader);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 		if (stopped) {
@@ -339,7 +191,7 @@ static void test_readers_killed(void **state)
 		memcpy(&number, record.payload, sizeof number);
 		assert_int_equal(number, ++last);
 	}
-	expect_whole(&c);
+	case_expect_whole(&c);
 	struct ring_author author = case_author();
 	case_laps(&c, &author, 3 * RING);
 	munmap(mark, 4096);
@@ -348,6 +200,7 @@ static void test_readers_killed(void **state)
 
 /* ---- signals */
 
+static const char *point;
 static sigjmp_buf back;
 static const struct ring_policy *patient_policy;
 
@@ -362,7 +215,8 @@ static void jump_handler(int signal)
 	siglongjmp(back, signal);
 }
 
-__attribute__((noinline)) static void say_deep(struct ring_case *c, struct ring_author *author, int depth)
+__attribute__((noinline)) static void say_deep(struct ring_case *c, struct ring_author *author,
+					       int depth)
 {
 	volatile char space[100];
 	space[0] = 0;
@@ -498,8 +352,6 @@ int main(void)
 		cmocka_unit_test(test_writer_killed),   cmocka_unit_test(test_writer_killed_after),
 		cmocka_unit_test(test_writer_stopped),  cmocka_unit_test(test_many_stopped),
 		cmocka_unit_test(test_killed_after_revoked),
-		cmocka_unit_test(test_stolen_from_stopped),
-		cmocka_unit_test(test_thieves_killed),  cmocka_unit_test(test_thieves_alone),
 		cmocka_unit_test(test_readers_killed),  cmocka_unit_test(test_jumps),
 		cmocka_unit_test(test_nested),          cmocka_unit_test(test_given_up_wrongly),
 	};

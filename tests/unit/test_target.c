@@ -211,9 +211,9 @@ static void that_cannot_run(void **state)
 	(void)state;
 	assert_int_equal(look(make_text("damaged", "\177ELF and so on"), &t), -ENOEXEC);
 	assert_int_equal(look(make_text("lost", "#!/no/such/interpreter\n"), &t), -ENOENT);
-	assert_int_equal(look(make_elf("unloadable", &(struct elf_case){
-		.type = ET_DYN, .machine = OURS, .interpreter = "/no/such/ld-linux.so.2" }), &t),
-		-ENOENT);
+	const struct elf_case unloadable = { .type = ET_DYN, .machine = OURS,
+					     .interpreter = "/no/such/ld-linux.so.2" };
+	assert_int_equal(look(make_elf("unloadable", &unloadable), &t), -ENOENT);
 	make("plain", "x", 1, 0644);
 	char line[128];
 	snprintf(line, sizeof line, "#!%s\n", in_top("plain"));

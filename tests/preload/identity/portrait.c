@@ -182,8 +182,9 @@ static void say_process(void)
 	state("subreaper %d %d", prctl(PR_GET_CHILD_SUBREAPER, &value), value);
 	state("parent %d", getppid());
 	state("names %s %s", program_invocation_name, program_invocation_short_name);
-	if (readlink("/proc/self/exe", line, sizeof(line)) > 0)
-		state("exe %.100s", line);
+	ssize_t n = readlink("/proc/self/exe", line, sizeof(line) - 1);
+	line[n > 0 ? n : 0] = '\0';
+	state("exe %s", line);
 	prctl(PR_GET_NAME, line);
 	state("comm %s", line);
 	state("locale %s", setlocale(LC_ALL, NULL));

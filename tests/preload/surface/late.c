@@ -10,13 +10,24 @@
 
 extern void library_speak(const char *text) __attribute__((weak)); /* in late_library.c */
 
+static char *own_path(void)
+{
+	static char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		give_up("readlink");
+	path[n] = '\0';
+	return path;
+}
+
 /* Sets the variable that libraries and constructors look at, and begins again. */
 static int again(const char *what)
 {
 	if (getenv("LATE_CASE"))
 		return 0;
 	setenv("LATE_CASE", what, 1);
-	execv("/proc/self/exe", case_argv);
+	execv(own_path(), case_argv);
 	give_up("execv");
 }
 
@@ -96,10 +107,7 @@ static void say_dlopen(void)
 
 	if (again("constructor destructor_stdio destructor_write"))
 		return;
-	ssize_t n = readlink("/proc/self/exe", path, 500);
-	if (n <= 0)
-		give_up("readlink");
-	snprintf(path + n, sizeof(path) - (size_t)n, ".plugin.so");
+	snprintf(path, sizeof(path), "%s.plugin.so", own_path());
 	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!handle)
 		give_up(dlerror());
@@ -114,10 +122,7 @@ static void say_dlopen_deep(void)
 {
 	char path[600];
 
-	ssize_t n = readlink("/proc/self/exe", path, 500);
-	if (n <= 0)
-		give_up("readlink");
-	snprintf(path + n, sizeof(path) - (size_t)n, ".plugin.so");
+	snprintf(path, sizeof(path), "%s.plugin.so", own_path());
 	void *handle = dlopen(path, RTLD_NOW | RTLD_DEEPBIND);
 	if (!handle)
 		give_up(dlerror());
