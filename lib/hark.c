@@ -99,9 +99,11 @@ static void know_thread(struct joined *j)
 
 	if (thread.epoch == epoch && epoch)
 		return;
-	thread.epoch = (uint32_t)sysio_getpid();
-	thread.author = (struct ring_author){ thread.epoch, (uint32_t)sysio_gettid() };
-	atomic_store(&j->epoch, thread.epoch);
+	epoch = (uint32_t)sysio_getpid();
+	thread.author = (struct ring_author){ .pid = epoch, .tid = (uint32_t)sysio_gettid() };
+	atomic_signal_fence(memory_order_seq_cst); /* a handler sees all of it, or does it again */
+	thread.epoch = epoch;
+	atomic_store(&j->epoch, epoch);
 }
 
 const char *hark_version(void)

@@ -88,6 +88,17 @@ unsigned capture_classify(int fd)
 	return state == FD_UNKNOWN ? FD_PASS : state;
 }
 
+/* What exec has closed was closed without a call of ours. */
+void capture_begin(void)
+{
+	bool held = false;
+
+	for (int fd = 1; fd <= 2; fd++)
+		held = ours(capture_state(fd)) || held;
+	if (!held && shim_listening() && shim.session.control->console)
+		tell_closed(STDERR_FILENO);
+}
+
 bool capture_still(int fd, unsigned state)
 {
 	const struct control *c = shim.session.control;
@@ -177,6 +188,10 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 		atomic_store(&shim.stage, SHIM_PASSING);
 		return -EPIPE;
 	}
+	if (__builtin_expect(!atomic_load_explicit(&shim.session.control->spoken,
+						   memory_order_relaxed), 0) &&
+	    info->kind <= RECORD_SYSLOG)
+		atomic_store(&shim.session.control->spoken, 1);
 	thread_know();
 	int error = ring_append(&shim.session.ring, &shim_thread.author, info, parts, count,
 				&shim.policy);

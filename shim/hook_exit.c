@@ -17,7 +17,11 @@ static void settle(void)
 		return;
 	if (shim.unfinished)
 		capture_message(&leaving, NULL, 0);
-	capture_settle(shim.first ? SESSION_DELIVERED : SESSION_SHOWN,
+	if (!atomic_load(&shim.session.control->spoken))
+		return;
+	/* An epoch of 0 is a forked child that has said nothing: not the one that began the session. */
+	bool first = shim.first && atomic_load(&shim.epoch->value) != 0;
+	capture_settle(first ? SESSION_DELIVERED : SESSION_SHOWN,
 		       shim.session.control->exit_timeout_ns);
 }
 

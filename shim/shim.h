@@ -102,6 +102,8 @@ ssize_t capture_write(int fd, unsigned state, const struct iovec *parts, unsigne
 	/* As writev(2) would: a count, or -1 with errno. */
 void capture_order(unsigned state);
 	/* Before a write to an uncaptured descriptor: waits until the console shows what was said before. */
+void capture_begin(void);
+	/* The first look at descriptors 1 and 2, in a new image. */
 void capture_created(int fd);
 	/* A call has returned this descriptor as new. */
 void capture_closed(int fd);

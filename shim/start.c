@@ -155,7 +155,8 @@ static int begin_session(char *dir, size_t bytes)
 	int error = -ENOENT;
 	if (find_command(s->program, sizeof s->program))
 		error = run_starter(s, (char *)s + sizeof *s, dir, bytes, &status);
-	if (error == -ENOENT)
+	/* In a chroot that the session was carried into, neither is there: not the user's mistake. */
+	if (error == -ENOENT && !variable("HARK_SESSION"))
 		complain("no hark command beside the shim or in ../bin", 0);
 	if (error && is_set("HARK_STRICT"))
 		sysio_call(SYS_exit_group, STRICT_EXIT, 0, 0, 0, 0, 0);
@@ -317,8 +318,7 @@ void shim_start(void)
 	thread_know();
 	take_duplicates();
 	introduce();
-	for (int fd = 1; fd <= 2; fd++)
-		capture_state(fd);
+	capture_begin();
 	if (!hook_stdio())
 		hook_stdio_public = true;
 	hook_abort();

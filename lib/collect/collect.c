@@ -38,6 +38,7 @@ enum {
 	AWAKE_NS = 20000000,       /* naps, before it sleeps until woken */
 	POLL_NS = 5000000,         /* waits for descriptors look at the ring this often */
 	RETRY_NS = 1000000,
+	TEND_NS = 1000000000,      /* what the ring has set aside is looked at this often */
 };
 
 static volatile sig_atomic_t reopen_wanted, end_wanted;
@@ -180,6 +181,19 @@ static void reopen(struct collector *c)
 		sink_reopen(&c->sinks[i]);
 }
 
+/* Who was forked and has said nothing yet is in no table: before we believe that nobody holds the
+ * descriptor, we look at all processes. */
+static bool anybody_holds_console(struct collector *c)
+{
+	const struct control *control = c->session.control;
+	struct stat st;
+
+	if (watch_any_holds(&c->watch, control->console_device, control->console_inode))
+		return true;
+	return fstat(c->ring_fd, &st) == 0 && watch_find_more(&c->watch, st.st_dev, st.st_ino) &&
+	       watch_any_holds(&c->watch, control->console_device, control->console_inode);
+}
+
 /* The caller's pipe is held no longer than the session's own processes hold it. */
 static void let_go_of_console(struct collector *c)
 {
@@ -187,7 +201,7 @@ static void let_go_of_console(struct collector *c)
 
 	for (unsigned i = 0; i < c->sink_count; i++)
 		if (c->routes[i].console && c->sinks[i].console_fd >= 0 && sink_idle(&c->sinks[i]) &&
-		    !watch_any_holds(&c->watch, control->console_device, control->console_inode)) {
+		    !anybody_holds_console(c)) {
 			setup_release_console(c, i);
 			atomic_store(&control->console_gone, 1);
 			session_progress(control, UINT64_MAX, atomic_load(&control->delivered));
@@ -217,8 +231,8 @@ static void wait_for_more(struct collector *c, const struct wait *wait, uint64_t
 
 	if (c->retry_ns)
 		until = sooner(until, c->retry_ns);
-	if (c->reader.aside_count)
-		until = sooner(until, c->now_ns + 1000000000);
+	if (c->reader.aside_count || c->reader.missing || c->reader.steals)
+		until = sooner(until, c->now_ns + TEND_NS);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = until > now ? until - now : 0;
 	if (until == UINT64_MAX)
@@ -340,7 +354,7 @@ static void collect(struct collector *c, int *guardian)
 			reopen(c);
 		if (end_wanted)
 			return;
-		if (c->look_at_console && !c->in_hand && found == READER_NOTHING)
+		if (c->look_at_console && !c->in_hand && found == READER_NOTHING && !tap_open(&c->watch))
 			release_console_if_last(c, guardian);
 		if (found == READER_NOTHING && !c->in_hand && !records && over(c))
 			return;
@@ -369,6 +383,7 @@ int collect_run(const struct collect_plan *plan)
 	set_signals(&c.session.ring);
 	struct control *control = c.session.control;
 	if (!plan->salvage) {
+		life_hold(&control->collector_life);
 		atomic_store(&control->collector_pid, getpid());
 		guardian = guardian_start(plan, control, plan->console_fd);
 		if (guardian >= 0)

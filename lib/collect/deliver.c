@@ -393,6 +393,9 @@ int deliver_record(struct collector *c)
 	case RECORD_LEAVING:
 		result = assemble_end(&c->lines, r->pid, emit, c);
 		break;
+	case RECORD_CLOSED:
+		c->look_at_console = true;
+		break;
 	default:
 		break;
 	}

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/testpoint.h"
+#include "lib/session/session.h"
 
 enum { RESTARTS_AT_ONCE = 100, RESTART_PAUSE_MS = 100 };
 
@@ -75,6 +76,7 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 	program[sizeof program - 1] = 0;
 	if (!keep_all(fds))
 		_exit(1);
+	life_hold(&control->guardian_life);
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
 	if (p.revents != POLLIN || atomic_load(&control->state) != SESSION_LIVE)
@@ -82,7 +84,8 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 	/* One that dies again and again is not helped by being quick about it. */
 	if (atomic_fetch_add(&control->restarts, 1) > RESTARTS_AT_ONCE)
 		poll(NULL, 0, RESTART_PAUSE_MS);
-	/* First take the place, then leave the other: somebody is there at any moment. */
+	/* exec ends one life and only then begins another. */
+	atomic_store(&control->handover_ns, clock_monotonic_ns() + SESSION_HANDOVER_NS);
 	atomic_store(&control->collector_pid, getpid());
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);

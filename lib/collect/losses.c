@@ -21,6 +21,13 @@ void losses_gather(struct collector *c)
 		count(c, LOST_TORN, c->reader.torn - c->torn, 0);
 	if (c->reader.corrupt != c->corrupt)
 		count(c, LOST_CORRUPT, c->reader.corrupt - c->corrupt, 0);
+	struct ring_shared *ring = c->session.ring.shared;
+	uint64_t messages = atomic_load(&ring->lost_messages), bytes = atomic_load(&ring->lost_bytes);
+	struct lost_count *overwritten = &c->session.control->lost[LOST_OVERWRITTEN];
+	if (messages != atomic_load(&overwritten->messages)) {
+		atomic_store(&overwritten->messages, messages);
+		atomic_store(&overwritten->bytes, bytes);
+	}
 	c->torn = c->reader.torn;
 	c->corrupt = c->reader.corrupt;
 	for (unsigned i = 0; i < c->sink_count; i++) {

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,12 +77,13 @@ int collect_spawn(const struct collect_plan *plan, const char *program)
 	int error = session_join(&session, plan->dir);
 	if (error)
 		return error;
-	/* SIGCHLD may be ignored or caught here: the first child is waited for all the same. */
-	sigset_t child, before;
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, &before);
-	pid_t pid = fork();
+	/* Who adopts orphans would adopt the collector, and the program would meet it in wait(). */
+	int adopts = 0;
+	prctl(PR_GET_CHILD_SUBREAPER, &adopts);
+	if (adopts)
+		prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+	/* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
+	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		setsid();
 		pid_t second = fork();
@@ -91,9 +94,10 @@ int collect_spawn(const struct collect_plan *plan, const char *program)
 		_exit(second > 0 ? 0 : 1);
 	}
 	error = pid < 0 ? -errno : 0;
-	if (!error && waitpid(pid, &status, 0) == pid && status != 0)
+	if (!error && waitpid(pid, &status, __WCLONE) == pid && status != 0)
 		error = -EAGAIN;
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (adopts)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	session_leave(&session);
 	return error;
 }

@@ -17,7 +17,7 @@
 #include "lib/base/sysio.h"
 #include "lib/session/process.h"
 
-enum { FIRST_SIZE = 64, EVENTS = 64 };
+enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000 };
 
 /* ---- the thread that waits ---------------------------------------------------------------------- */
 
@@ -32,9 +32,11 @@ static void *wait_for_events(void *argument)
 		if (poll_epoll.revents & POLLNVAL)
 			return NULL;
 		atomic_store(&w->pending, 1);
-		ring_poke(w->ring);
-		while (atomic_load(&w->pending))
-			sysio_futex_wait(&w->pending, 1, UINT64_MAX);
+		/* The collector may be about to sleep just now: until it has heard, it is told again. */
+		while (atomic_load(&w->pending)) {
+			ring_poke(w->ring);
+			sysio_futex_wait(&w->pending, 1, TELL_AGAIN_NS);
+		}
 	}
 }
 

@@ -14,14 +14,13 @@
 
 /* Someone a lap behind may look at a claim meanwhile. It finds the old word or the new one and
  * can claim neither; so plain stores do, and the thread sanitizer need not know. */
-__attribute__((noinline, no_sanitize("thread"))) static void stamp(const struct ring *ring,
-								   uint32_t piece, uint64_t number)
+__attribute__((noinline, no_sanitize("thread"))) void ring_stamp(void *memory, size_t bytes,
+								 uint64_t number)
 {
-	uint64_t *word = (uint64_t *)(void *)ring_record(ring, piece, 0);
+	uint64_t *word = memory;
 	uint64_t free_claim = claim_make(claim_number_of(number), 0, 0, RECORD_FREE);
-	size_t words = (UINT64_C(1) << ring->chunk_shift) / sizeof *word;
 
-	for (size_t i = 0; i < words; i++)
+	for (size_t i = 0; i < bytes / sizeof *word; i++)
 		word[i] = free_claim;
 }
 
@@ -90,7 +89,7 @@ bool ring_publish(struct ring *ring, uint32_t piece, bool no_calls)
 			number++; /* that chunk is there already */
 			continue;
 		}
-		stamp(ring, piece, number);
+		ring_stamp(ring_record(ring, piece, 0), (size_t)1 << ring->chunk_shift, number);
 		TESTPOINT(ring_stamped);
 		/* pairs with ring_place(): who sees the entry sees the stamps */
 		if (!atomic_compare_exchange_strong(place, &entry, number << 16 | piece))

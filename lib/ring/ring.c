@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -53,48 +54,63 @@ size_t ring_file_bytes(size_t bytes)
 	return geometry_of(bytes, &g) ? 0 : g.file_bytes;
 }
 
+static int write_at(int fd, const void *bytes, size_t count, size_t offset)
+{
+	for (size_t done = 0; done < count;) {
+		ssize_t n = pwrite(fd, (const char *)bytes + done, count - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static void fill_head(struct ring_shared *shared, const struct geometry *g)
+{
+	_Atomic uint32_t *piece_word = (_Atomic uint32_t *)(void *)&shared->place[g->chunks];
+
+	shared->magic = RING_MAGIC;
+	shared->chunk_shift = g->shift;
+	shared->chunks = g->chunks;
+	shared->pieces = g->pieces;
+	shared->offset = g->offset;
+	/* Numbers begin with `chunks`: 0 would make zeroed memory look free. */
+	shared->first = g->chunks;
+	shared->tail = shared->head = (uint64_t)g->chunks << g->shift;
+	shared->reader = READER_ASLEEP;
+	shared->room = g->chunks;
+	for (uint64_t i = 0; i < g->chunks; i++)
+		shared->place[i] = (g->chunks + i) << 16 | i;
+	for (uint32_t piece = g->chunks; piece < g->pieces; piece++)
+		piece_word[piece] = PIECE_VIRGIN;
+}
+
+/* Written, not mapped: a full file system is an error here and no SIGBUS in somebody's program later,
+ * and thousands of page faults are saved. Spares are allocated when one is needed (reader.c). */
 int ring_create(int fd, size_t bytes)
 {
 	struct geometry g;
-	struct ring ring;
 
 	int error = geometry_of(bytes, &g);
 	if (error)
 		return error;
-	/* All but the spares is allocated now: a full file system is an error here and no SIGBUS in
-	 * somebody's program later. Spares are allocated when one is needed (reader.c). */
-	error = posix_fallocate(fd, 0, (off_t)(g.offset + ((size_t)g.chunks << g.shift)));
-	if (error)
-		return -error;
-	if (ftruncate(fd, (off_t)g.file_bytes) != 0)
-		return -errno;
-	struct ring_shared *shared =
-		mmap(NULL, g.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (shared == MAP_FAILED)
-		return -errno;
-	shared->chunk_shift = g.shift;
-	shared->chunks = g.chunks;
-	shared->pieces = g.pieces;
-	shared->offset = g.offset;
-	shared->magic = RING_MAGIC;
-	/* Numbers begin with `chunks`: 0 would make zeroed memory look free. */
-	shared->first = g.chunks;
-	shared->tail = shared->head = (uint64_t)g.chunks << g.shift;
-	shared->reader = READER_ASLEEP;
-	error = ring_map(&ring, fd);
-	if (!error) {
-		/* one call instead of a fault for every page; it may fail (an old kernel) */
-		madvise(ring.shared, g.offset + ((size_t)g.chunks << g.shift), MADV_POPULATE_WRITE);
-		for (uint32_t piece = 0; piece < g.chunks; piece++) {
-			shared->first = g.chunks + piece; /* no search for where it belongs */
-			ring_publish(&ring, piece, false);
-		}
-		shared->first = g.chunks;
-		for (uint32_t piece = g.chunks; piece < g.pieces; piece++)
-			ring.piece_word[piece] = PIECE_VIRGIN;
-		ring_unmap(&ring);
+	size_t chunk = (size_t)1 << g.shift;
+	size_t most = g.offset > chunk ? g.offset : chunk;
+	void *buffer = aligned_alloc(PAGE, (most + PAGE - 1) & ~(size_t)(PAGE - 1));
+	if (!buffer)
+		return -ENOMEM;
+	memset(buffer, 0, most);
+	fill_head(buffer, &g);
+	error = write_at(fd, buffer, g.offset, 0);
+	for (uint32_t piece = 0; !error && piece < g.chunks; piece++) {
+		ring_stamp(buffer, chunk, g.chunks + piece);
+		error = write_at(fd, buffer, chunk, g.offset + piece * chunk);
 	}
-	munmap(shared, g.file_bytes);
+	free(buffer);
+	if (!error && ftruncate(fd, (off_t)g.file_bytes) != 0)
+		error = -errno;
 	return error;
 }
 

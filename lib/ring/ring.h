@@ -110,6 +110,8 @@ bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns);
 	/* until chunk `number` may be written, or the time is over. Whether it may. */
 
 /* recycle.c: memory that is done with becomes free again */
+void ring_stamp(void *memory, size_t bytes, uint64_t number);
+	/* makes it free for the claims of that chunk */
 bool ring_hold(struct ring *ring, uint32_t piece, uint32_t tid);
 	/* The caller has just moved `first` past the chunk in this piece: it is his. True: no claim in it
 	 * was revoked. */

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "lib/base/clock.h"
+#include "lib/session/life.h"
 
 #define CONTROL_MAGIC UINT64_C(0x326c74636b726168) /* "harkctl2" */
 
@@ -67,6 +68,7 @@ struct control {
 	uint64_t magic;
 	uint32_t bytes;       /* sizeof(struct control), as a version */
 	_Atomic uint32_t state; /* enum session_state */
+	_Atomic uint32_t spoken; /* somebody has said something: there is what to wait for at exit */
 
 	/* settings, resolved */
 	struct clock_base clock;
@@ -96,6 +98,8 @@ struct control {
 	/* the collector and its guardian */
 	_Alignas(64) _Atomic int32_t collector_pid;
 	_Atomic int32_t guardian_pid;
+	life collector_life, guardian_life;
+	_Atomic uint64_t handover_ns;  /* CLOCK_MONOTONIC: until then, one of them may be on its way */
 	_Atomic uint32_t restarts;
 	_Atomic uint32_t console_gone; /* no process of the session holds the descriptor any more */
 

@@ -15,6 +15,7 @@
 
 #include "lib/ring/ring.h"
 #include "lib/session/process.h"
+#include "lib/session/session.h"
 
 static void choose(struct control *c, int fd, enum record_source source, bool by_number)
 {
@@ -96,8 +97,7 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	snprintf(c->preload, sizeof c->preload, "%s", plan->preload);
 	if (!getcwd(c->directory, sizeof c->directory))
 		strcpy(c->directory, "/");
-	/* Until a collector is there, whoever makes the session stands for it. */
-	c->collector_pid = getpid();
+	c->handover_ns = clock_monotonic_ns() + SESSION_HANDOVER_NS;
 	c->magic = CONTROL_MAGIC;
 }
 

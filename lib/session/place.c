@@ -129,9 +129,13 @@ static int by_name(const void *a, const void *b)
 int place_each(place_visit visit, void *arg)
 {
 	static struct place_session session; /* 100 KiB: too much for a stack */
+	char named[PLACE_PATH];
 	int result = 0;
 
-	for (unsigned i = 0; i < CANDIDATES && !result; i++) {
+	/* Who names a place means that one and no other. */
+	unsigned end = candidate(0, named) ? 1 : CANDIDATES;
+
+	for (unsigned i = 0; i < end && !result; i++) {
 		char path[PLACE_PATH];
 		char(*names)[64];
 		int fd = candidate(i, path) ? open_private(path, false) : -1;

@@ -93,16 +93,10 @@ void session_leave(struct session *s)
 	s->control = NULL;
 }
 
-static bool exists(pid_t pid)
-{
-	return pid > 0 && sysio_kill(pid, 0) != -ESRCH;
-}
-
 bool session_alive(const struct control *control)
 {
-	/* The order matters: a guardian takes over before its place is filled again. */
-	return exists(atomic_load(&control->guardian_pid)) ||
-	       exists(atomic_load(&control->collector_pid));
+	return life_goes_on(&control->collector_life) || life_goes_on(&control->guardian_life) ||
+	       clock_monotonic_ns() < atomic_load(&control->handover_ns);
 }
 
 static bool reached(const struct control *c, enum session_wait what, uint64_t position)

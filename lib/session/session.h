@@ -17,6 +17,8 @@ struct session {
 	struct ring ring;
 };
 
+#define SESSION_HANDOVER_NS UINT64_C(3000000000) /* for a collector to start */
+
 enum session_wait { SESSION_SHOWN, SESSION_DELIVERED };
 
 int session_join(struct session *s, const char *dir);
@@ -26,7 +28,7 @@ int session_attach(struct session *s, const char *dir);
 	/* The same, whatever its state. */
 void session_leave(struct session *s);
 bool session_alive(const struct control *control);
-	/* Whether a collector, or the guardian that will start one, is there. Two system calls at most. */
+	/* Whether a collector, or the guardian that will become one, is there. No system call. */
 int session_wait_for(struct session *s, enum session_wait what, uint64_t position, uint64_t timeout_ns);
 	/* Until everything before `position` is on the console, or with all sinks that are not in trouble.
 	 * 0, -ETIMEDOUT, -EPIPE (nobody collects). When it is so already: one load. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 900
+# limit: 600
 """Capture follows the open file, not the number, and the program cannot tell.
 
 What descriptor 2 was when the session started is captured, with its duplicates; whatever else gets

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 900
+# limit: 600
 """Every public way to put text on descriptor 2 or into syslog is captured: once, whole, and rightly.
 
 The programs are in surface/, a table of cases each. A case runs natively with a pipe as descriptor

@@ -27,7 +27,8 @@
 enum { THREADS = 4, ACCOUNTS = 2 * THREADS, STATUS = 7, LONGEST = 40000, RUN_MOST = 40 };
 
 struct account {
-	_Alignas(64) _Atomic uint64_t begun, done;
+	_Alignas(64) _Atomic uint64_t begun;
+	_Atomic uint64_t done;
 };
 
 static struct account *accounts;

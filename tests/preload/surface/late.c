@@ -167,6 +167,7 @@ static void say_last_flush_duplicate(void)
 {
 	FILE *stream = fdopen(dup(2), "w");
 
+	setvbuf(stream, NULL, _IOFBF, 4096); /* a terminal's would be line buffered */
 	fprintf(stream, "a stream nobody closes\n");
 	fprintf(stderr, "main\n");
 }
@@ -187,12 +188,12 @@ static const struct test_case cases[] = {
 	CASE(library_destructor, "late"),
 	CASE(library_destructor_write, "late"),
 	CASE(library_destructor_syslog, "late"),
-	CASE(dlopen, "either"),
+	CASE(dlopen, "either late"),
 	CASE(dlopen_deep, ""),
 	CASE(atexit, ""),
 	CASE(atexit_leaves, "late"),
-	CASE(last_flush, "late"),
-	CASE(last_flush_duplicate, "late"),
+	CASE(last_flush, ""),
+	CASE(last_flush_duplicate, ""),
 	CASE(closed_early, ""),
 };
 

@@ -394,7 +394,7 @@ static const struct test_case cases[] = {
 	CASE(fork_unfinished, "others stated pieces"),
 	CASE(fork_many, "others stated"),
 	CASE(grandchildren, "others"),
-	CASE(orphan, "others late unordered"),
+	CASE(orphan, "others late unordered file pipe socket"),
 	CASE(double_fork, "others late unordered"),
 	CASE(vfork, "others"),
 	CASE(vfork_write, "others"),

@@ -23,7 +23,6 @@ static void say_perror(void)
 {
 	errno = ENOENT;
 	perror("perror says");
-	state("errno %d", errno);
 }
 
 static void say_perror_bare(void)
