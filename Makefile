@@ -191,7 +191,7 @@ REPLAY_TESTS  = $(FUZZ:%=build/tests/fuzz/replay_%)
 SCRIPT_TESTS  = $(foreach ext,sh py,$(wildcard tests/preload/test_*.$(ext) \
 	tests/preload/*/test_*.$(ext) tests/e2e/test_*.$(ext) tests/e2e/*/test_*.$(ext)))
 STRESS_TESTS  = $(STRESS:%=build/%) $(wildcard tests/stress/test_*.sh tests/stress/test_*.py)
-CHECKS        = scripts/check-includes scripts/check-size scripts/check-exports
+CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports
 TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(SCRIPT_TESTS) $(STRESS_TESTS)
 TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC)
 
@@ -231,6 +231,9 @@ bench: $(PRODUCTS) $(BENCHES) ## measure
 
 demo: all ## a look at it
 	scripts/demo
+
+readme: all ## README.md's tables, from the source
+	scripts/check-readme --write
 
 C_FILES = $(wildcard lib/*.[ch] lib/*/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch] \
 	tests/*/*/*.[ch])
@@ -280,7 +283,7 @@ clean: ## remove build/
 help: ## this list
 	sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-.PHONY: all deps check asan tsan cover fuzz stress soak bench demo lint install clean help
+.PHONY: all deps check asan tsan cover fuzz stress soak bench demo readme lint install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 

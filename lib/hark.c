@@ -129,6 +129,8 @@ int hark_log(int level, const char *text, size_t length)
 	if (level > c->level)
 		return 0;
 	know_thread(j);
+	if (!atomic_load(&c->spoken))
+		atomic_store(&c->spoken, 1); /* the shim waits for it at exit */
 	if (length && text[length - 1] == '\n')
 		length--;
 	info.detail = (uint32_t)level;

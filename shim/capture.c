@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "lib/base/parse.h"
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
+#include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -40,6 +42,17 @@ static bool writable(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
 }
 
+/* A pipe or socket without its other end: the real call says EPIPE, or raises SIGPIPE. */
+static bool hung_up(int fd, const struct stat *st)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct timespec now = { 0 };
+
+	return (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode)) &&
+	       sysio_call(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0, 0) == 1 &&
+	       (p.revents & (POLLERR | POLLHUP));
+}
+
 static unsigned classify(int fd)
 {
 	const struct control *c = shim.session.control;
@@ -49,7 +62,7 @@ static unsigned classify(int fd)
 		return FD_UNKNOWN; /* closed: the real call says so */
 	for (unsigned i = 0; i < c->chosen_count; i++)
 		if (c->chosen[i].fd == fd && (c->follow_number || is_file(&c->chosen[i], &st)))
-			return writable(fd) ? FD_CAPTURED + i : FD_PASS;
+			return !writable(fd) || hung_up(fd, &st) ? FD_PASS : FD_CAPTURED + i;
 	return is_console(c, &st) ? FD_SAME : FD_PASS;
 }
 
@@ -81,8 +94,8 @@ unsigned capture_classify(int fd)
 {
 	if (fd < 0 || !shim_listening() || shim.sandboxed)
 		return FD_PASS;
-	if (shim_thread.borrower && thread_borrows())
-		return FD_PASS;
+	if (shim_thread.borrower && thread_borrows()) /* nothing may be noted: it is the parent's */
+		return fd < 64 && shim_thread.borrowed_fds >> fd & 1 ? FD_CAPTURED : FD_PASS;
 	unsigned state = classify(fd);
 	remember(fd, state);
 	return state == FD_UNKNOWN ? FD_PASS : state;
@@ -135,11 +148,38 @@ void capture_copied(int from, int to)
 			bool captured = capture_is(state) && capture_still(from, state);
 			shim_thread.borrowed_fds = captured ? shim_thread.borrowed_fds | bit
 							    : shim_thread.borrowed_fds & ~bit;
+			/* Not known, so that our writes come to be looked at; so will the parent's. */
+			if (captured && !capture_is(atomic_load(&shim.fds[to])))
+				atomic_store(&shim.fds[to], FD_UNKNOWN);
 		}
 		return;
 	}
 	/* The copy of a merely like file is looked at under its own number. */
 	remember(to, capture_is(state) ? state : FD_UNKNOWN);
+}
+
+/* /dev/stderr and its kin name a descriptor, so what comes is its duplicate in all but the number. */
+static bool same_by_name(int fd, const char *path)
+{
+	static const char *const prefixes[] = { "/dev/fd/", "/proc/self/fd/" };
+	int named = -1;
+
+	if (strcmp(path, "/dev/stderr") == 0)
+		named = STDERR_FILENO;
+	else if (strcmp(path, "/dev/stdout") == 0)
+		named = STDOUT_FILENO;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t n = strlen(prefixes[i]);
+		if (strncmp(path, prefixes[i], n) == 0 && path[n] >= '0' && path[n] <= '9' && !path[n + 1])
+			named = path[n] - '0';
+	}
+	if (named < 0)
+		return false;
+	unsigned state = capture_state(named);
+	if (!capture_is(state) || !capture_still(fd, state))
+		return false;
+	capture_copied(named, fd);
+	return true;
 }
 
 void capture_opened(int fd, const char *path, int flags)
@@ -150,6 +190,8 @@ void capture_opened(int fd, const char *path, int flags)
 	if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY || !shim_listening())
 		return;
 	c = shim.session.control;
+	if (same_by_name(fd, path))
+		return;
 	unsigned which = 0;
 	for (const char *glob = c->paths; *glob; glob += strlen(glob) + 1, which++)
 		if (FD_CAPTURED_PATH + which <= UINT8_MAX && parse_glob(glob, path) && !thread_borrows())
@@ -195,11 +237,8 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 	thread_know();
 	int error = ring_append(&shim.session.ring, &shim_thread.author, info, parts, count,
 				&shim.policy);
-	if (__builtin_expect(error == 0, 1)) {
-		if (__builtin_expect(shim.leaving, 0))
-			capture_settle(SESSION_SHOWN, shim.session.control->exit_timeout_ns);
+	if (__builtin_expect(error == 0, 1))
 		return 0;
-	}
 	if (error == -EPIPE) {
 		abandon();
 		return -EPIPE;
@@ -226,6 +265,9 @@ static ssize_t sift(const struct iovec *parts, unsigned count, struct iovec *sou
 
 	*sounds = 0;
 	for (unsigned i = 0; i < count && total < most; i++) {
+		uintptr_t at = (uintptr_t)parts[i].iov_base;
+		if ((intptr_t)(at + parts[i].iov_len) < 0 || at + parts[i].iov_len < at)
+			return total ? (ssize_t)total : -EFAULT; /* as the kernel: not one byte of it */
 		size_t want = parts[i].iov_len < most - total ? parts[i].iov_len : most - total;
 		size_t have = memory_readable(parts[i].iov_base, want);
 		if (have)
@@ -250,6 +292,19 @@ static void describe(int fd, unsigned state, struct record_info *info)
 	info->detail = (uint32_t)file->fd;
 }
 
+/* Nobody reads the pipe that the console is: what the program's own write would do to it, EPIPE or
+ * SIGPIPE, is done by its own write. */
+static bool broken(unsigned state)
+{
+	const struct control *c = shim.session.control;
+
+	if (__builtin_expect(!atomic_load_explicit(&c->console_broken, memory_order_relaxed), 1) ||
+	    state >= FD_CAPTURED_PATH)
+		return false;
+	const struct chosen_file *file = &c->chosen[state - FD_CAPTURED];
+	return file->device == c->console_device && file->inode == c->console_inode;
+}
+
 static ssize_t capture_parts(int fd, unsigned state, const struct iovec *parts, unsigned count)
 {
 	struct iovec sound[PARTS];
@@ -263,7 +318,7 @@ static ssize_t capture_parts(int fd, unsigned state, const struct iovec *parts, 
 		return bytes < 0 ? -1 : 0;
 	}
 	describe(fd, state, &info);
-	if (__builtin_expect(shim.session.control->mirror, 0)) {
+	if (__builtin_expect(shim.session.control->mirror || broken(state), 0)) {
 		ssize_t written = write_really(fd, sound, sounds);
 		if (written <= 0)
 			return written;
@@ -282,6 +337,8 @@ static ssize_t capture_parts(int fd, unsigned state, const struct iovec *parts, 
 	bool unfinished = ((const char *)last->iov_base)[last->iov_len - 1] != '\n';
 	if (unfinished != shim.unfinished)
 		shim.unfinished = unfinished;
+	if (__builtin_expect(shim.leaving, 0))
+		hook_exit_settle();
 	return bytes;
 }
 

@@ -12,6 +12,12 @@ extern bool hook_stdio_public;
 	/* Whether the public functions of stdio have to stand in for it. */
 void hook_abort(void);
 	/* Where SIGABRT has its default disposition: reports libc's last words before dying of it. */
+bool hook_stdio_pending(void);
+	/* Whether a stream still holds something that will be captured when it is flushed. */
+void hook_exit_settle(void);
+	/* Where the program is about to end: waits until what was said is where the user will look. */
+extern _Thread_local bool hook_asserted __attribute__((tls_model("initial-exec")));
+	/* libc's last words are an assertion's, which stdio has said already. */
 void hook_exec_settle(void);
 	/* Before another program takes over: what was said is on the terminal. */
 

@@ -6,6 +6,7 @@
  * SIGABRT itself, a handler of ours reads them there, reports, and lets the signal do what it would
  * have done. The program sees the default disposition: sigaction() and signal() say so.
  */
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
@@ -25,11 +26,28 @@ struct abort_message { /* as libc lays it out */
 static struct abort_message **last_words;
 static _Atomic uint32_t ours; /* our handler is in place */
 
+_Thread_local bool hook_asserted __attribute__((tls_model("initial-exec")));
+
+HOOKED void __assert_fail(const char *assertion, const char *file, unsigned int line,
+			  const char *function)
+{
+	hook_asserted = true;
+	REAL(__assert_fail)(assertion, file, line, function);
+	__builtin_unreachable();
+}
+
+HOOKED void __assert_perror_fail(int number, const char *file, unsigned int line, const char *function)
+{
+	hook_asserted = true;
+	REAL(__assert_perror_fail)(number, file, line, function);
+	__builtin_unreachable();
+}
+
 static void report(void)
 {
 	const struct abort_message *message = last_words ? *last_words : NULL;
 
-	if (!message || memory_readable(message, sizeof *message) < sizeof *message ||
+	if (!message || hook_asserted || memory_readable(message, sizeof *message) < sizeof *message ||
 	    atomic_load(&shim.stage) != SHIM_LISTENING)
 		return;
 	size_t length = memory_readable(message->text, 1024);

@@ -9,13 +9,14 @@
 #include "shim/real.h"
 #include "shim/shim.h"
 
-static void settle(void)
+void hook_exit_settle(void)
 {
 	struct record_info leaving = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_LEAVING };
 
 	if (atomic_load(&shim.stage) != SHIM_LISTENING || thread_borrows())
 		return;
-	if (shim.unfinished)
+	/* An unfinished line is all there will be, unless stdio holds the rest of it. */
+	if (shim.unfinished && !hook_stdio_pending())
 		capture_message(&leaving, NULL, 0);
 	if (!atomic_load(&shim.session.control->spoken))
 		return;
@@ -35,13 +36,13 @@ void hook_exec_settle(void)
  * here on each message waits for itself to be shown. */
 __attribute__((destructor)) static void leave(void)
 {
-	settle();
+	hook_exit_settle();
 	shim.leaving = true;
 }
 
 HOOKED void _exit(int status)
 {
-	settle();
+	hook_exit_settle();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }
@@ -49,7 +50,7 @@ HOOKED_AS(_Exit, _exit);
 
 HOOKED void quick_exit(int status)
 {
-	settle();
+	hook_exit_settle();
 	shim.leaving = true;
 	REAL(quick_exit)(status);
 	__builtin_unreachable();

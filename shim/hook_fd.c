@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -388,6 +389,39 @@ HOOKED int openpty(int *master, int *slave, char *name, const struct termios *se
 	return result;
 }
 
+static void received(const struct msghdr *message)
+{
+	if (!message->msg_controllen)
+		return;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			capture_created(fd);
+		}
+	}
+}
+
+HOOKED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	ssize_t n = REAL(recvmsg)(fd, message, flags);
+	if (n >= 0)
+		received(message);
+	return n;
+}
+
+HOOKED int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
+		    struct timespec *timeout)
+{
+	int n = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+	for (int i = 0; i < n; i++)
+		received(&messages[i].msg_hdr);
+	return n;
+}
+
 /* ---- memory that was readable ------------------------------------------------------------------- */
 
 HOOKED int munmap(void *at, size_t bytes)
@@ -396,6 +430,22 @@ HOOKED int munmap(void *at, size_t bytes)
 	memory_changed();
 	return result;
 }
+
+HOOKED int ftruncate(int fd, off_t length)
+{
+	int result = REAL(ftruncate)(fd, length);
+	memory_changed();
+	return result;
+}
+HOOKED_AS(ftruncate64, ftruncate);
+
+HOOKED int truncate(const char *path, off_t length)
+{
+	int result = REAL(truncate)(path, length);
+	memory_changed();
+	return result;
+}
+HOOKED_AS(truncate64, truncate);
 
 HOOKED int mprotect(void *at, size_t bytes, int protection)
 {

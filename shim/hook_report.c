@@ -98,7 +98,10 @@ HOOKED void herror(const char *s)
 
 /* ---- psiginfo ----------------------------------------------------------------------------------- */
 
-enum { ANY_SIGNAL = -1, LINE_MOST = 511 /* libc cuts there, newline and all */ };
+enum {
+	ANY_SIGNAL = -1,
+	LINE_MOST = 511, /* libc cuts there, newline and all */
+};
 
 /* Spelt as libc spells them, since the same bytes are wanted. */
 static const struct code_text {
@@ -179,12 +182,14 @@ static bool name_signal(int number, struct text *t)
 
 static void explain_code(const siginfo_t *info, struct text *t)
 {
-	for (unsigned i = 0; i < sizeof code_texts / sizeof *code_texts; i++)
-		if (code_texts[i].code == info->si_code &&
-		    (code_texts[i].signal == info->si_signo || code_texts[i].signal == ANY_SIGNAL)) {
-			text_str(t, in_libcs_words(code_texts[i].text));
+	for (unsigned i = 0; i < sizeof code_texts / sizeof *code_texts; i++) {
+		const struct code_text *row = &code_texts[i];
+		if (row->code == info->si_code &&
+		    (row->signal == info->si_signo || row->signal == ANY_SIGNAL)) {
+			text_str(t, in_libcs_words(row->text));
 			return;
 		}
+	}
 	text_i64(t, info->si_code);
 }
 

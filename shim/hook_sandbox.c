@@ -33,7 +33,7 @@ static struct before enter_sandbox(void)
 	thread_know();
 	for (unsigned i = 0; i < c->chosen_count && i < CONTROL_CHOSEN; i++)
 		capture_state(c->chosen[i].fd); /* nobody can look later */
-	atomic_fetch_add(&c->polled, 1); /* before the poke: who wakes up shall see it */
+	atomic_fetch_add(&c->polled, 1);        /* before the poke: who wakes up shall see it */
 	ring_poke(&shim.session.ring);
 	shim.policy.no_calls = true;
 	shim.sandboxed = true;
@@ -73,10 +73,27 @@ HOOKED int prctl(int option, ...)
 
 enum family {
 	PLAIN, /* and whatever returns twice */
-	WRITES, WRITES_VECTOR, WRITES_AT,
-	CLOSES, CLOSES_RANGE, COPIES, COPIES_TO, CONTROLS,
-	OPENS, OPENS_AT, OPENS_HOW, CREATES, MAKES_ONE, MAKES_TWO, MAKES_TWO_LAST,
-	CHANGES_MEMORY, SANDBOXES, SANDBOXES_BY_PRCTL, EXITS, EXECUTES, EXECUTES_AT,
+	WRITES,
+	WRITES_VECTOR,
+	WRITES_AT,
+	CLOSES,
+	CLOSES_RANGE,
+	COPIES,
+	COPIES_TO,
+	CONTROLS,
+	OPENS,
+	OPENS_AT,
+	OPENS_HOW,
+	CREATES,
+	MAKES_ONE,
+	MAKES_TWO,
+	MAKES_TWO_LAST,
+	CHANGES_MEMORY,
+	SANDBOXES,
+	SANDBOXES_BY_PRCTL,
+	EXITS,
+	EXECUTES,
+	EXECUTES_AT,
 };
 
 /* One byte a call; the stub below reads it, too. */
@@ -182,7 +199,8 @@ static long written(enum family family, long number, long a, long b, long c, lon
 
 	if (family == WRITES && capture_is(state))
 		return capture_write((int)a, state, &part, 1);
-	if (family == WRITES_AT && d != -1) /* -1: where the file is, like writev */
+	/* At -1, where the file is, and without flags it is like writev. */
+	if (family == WRITES_AT && (d != -1 || (int)f != 0))
 		state = capture_is(state) ? FD_PASS : state;
 	if (family != WRITES && captured_vector(state, (const struct iovec *)b, (unsigned long)c))
 		return capture_write((int)a, state, (const struct iovec *)b, (unsigned)c);
@@ -240,7 +258,8 @@ static long watched_result(enum family family, long result, long a, long b, long
 	return result;
 }
 
-extern long hook_syscall_watched(long number, long a, long b, long c, long d, long e, long f) HIDDEN;
+extern long hook_syscall_watched(long number, long a, long b, long c, long d, long e,
+				 long f) HIDDEN;
 long hook_syscall_watched(long number, long a, long b, long c, long d, long e, long f)
 {
 	enum family family = (enum family)hook_syscall_families[number];
@@ -261,7 +280,8 @@ long hook_syscall_watched(long number, long a, long b, long c, long d, long e, l
 	case EXECUTES:
 		return execve((const char *)a, (char *const *)b, (char *const *)c);
 	case EXECUTES_AT:
-		return execveat((int)a, (const char *)b, (char *const *)c, (char *const *)d, (int)e);
+		return execveat((int)a, (const char *)b, (char *const *)c, (char *const *)d,
+				(int)e);
 	default:
 		return watched_result(family, REAL(syscall)(number, a, b, c, d, e, f), a, b, c, d);
 	}
@@ -329,7 +349,8 @@ __asm__("	.text\n"
 	"	.cfi_endproc\n"
 	"	.size	syscall, . - syscall\n");
 #else
-extern long hook_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+extern long hook_syscall(long number, long a, long b, long c, long d, long e,
+			 long f) __asm__("syscall");
 
 /* Eight arguments in registers: the compiler's tail call is that jump. */
 HOOKED long hook_syscall(long number, long a, long b, long c, long d, long e, long f)

@@ -44,7 +44,11 @@ extern int hook_putc_unlocked(int c, FILE *stream) __asm__("putc_unlocked");
 
 /* ---- whose bytes are taken ----------------------------------------------------------------------- */
 
-enum { NARROW = -1, WIDE = 1, UNBUFFERED = 2 /* of _flags: _IO_UNBUFFERED */ };
+enum {
+	NARROW = -1,
+	WIDE = 1,
+	UNBUFFERED = 2, /* of _flags: _IO_UNBUFFERED */
+};
 
 static bool unbuffered(FILE *stream)
 {
@@ -62,7 +66,9 @@ __attribute__((noinline)) static int taken_fd(FILE *stream, int orientation)
 	int fd = fileno(stream);
 
 	errno = saved;
-	if (fd < 0 || !capture_is(capture_state(fd)) || !unbuffered(stream) || __fpending(stream) != 0)
+	if (fd < 0 || !capture_is(capture_state(fd)))
+		return -1;
+	if (!unbuffered(stream) || __fpending(stream) != 0)
 		return -1;
 	return fwide(stream, orientation) * orientation > 0 ? fd : -1;
 }
@@ -98,8 +104,8 @@ static bool put_all(int fd, const void *bytes, size_t count)
 }
 
 /* -ENOMEM: the original shall try. Otherwise what the function returns. */
-__attribute__((noinline, format(printf, 3, 0))) static int print(int fd, int flag, const char *format,
-								  va_list arguments)
+__attribute__((noinline, format(printf, 3, 0))) static int
+print(int fd, int flag, const char *format, va_list arguments)
 {
 	struct print p;
 
@@ -114,7 +120,7 @@ __attribute__((noinline, format(printf, 3, 0))) static int print(int fd, int fla
 /* ---- narrow ------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 0))) static inline int say(FILE *stream, const char *format,
-							     va_list arguments)
+							    va_list arguments)
 {
 	int fd;
 
@@ -127,8 +133,8 @@ __attribute__((format(printf, 2, 0))) static inline int say(FILE *stream, const 
 }
 
 __attribute__((format(printf, 3, 0))) static inline int say_checked(FILE *stream, int flag,
-								     const char *format,
-								     va_list arguments)
+								    const char *format,
+								    va_list arguments)
 {
 	int fd;
 
@@ -267,7 +273,7 @@ HOOKED size_t fwrite_unlocked(const void *items, size_t size, size_t nr, FILE *s
 /* ---- straight to a descriptor -------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 0))) static inline int say_to(int fd, const char *format,
-								va_list arguments)
+							       va_list arguments)
 {
 	if (taken_descriptor(fd)) {
 		int n = print(fd, 0, format, arguments);
@@ -368,7 +374,7 @@ HOOKED int fputws(const wchar_t *s, FILE *stream)
 
 /* vswprintf() does not tell how much room it wants. -ENOMEM: the original shall try. */
 __attribute__((noinline)) static int print_wide(int fd, int flag, const wchar_t *format,
-					       va_list arguments)
+						va_list arguments)
 {
 	wchar_t some[PRINT_STACK / sizeof(wchar_t)], *text = some;
 	const size_t most = 1 << 20;
@@ -391,7 +397,8 @@ __attribute__((noinline)) static int print_wide(int fd, int flag, const wchar_t 
 			return -ENOMEM;
 		}
 		mapped = room * sizeof *text;
-		text = sysio_map(mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		text = sysio_map(mapped, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (sysio_is_error(text)) {
 			errno = error;
 			return -ENOMEM;

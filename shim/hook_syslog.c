@@ -88,7 +88,9 @@ static void say_on_stderr(const char *ident, bool with_pid, const struct print *
 
 static int append(int priority, const char *ident, const struct print *p, bool mirror)
 {
-	struct record_info info = { .fd = UINT16_MAX, .source = SOURCE_SYSLOG, .kind = RECORD_SYSLOG };
+	struct record_info info = { .fd = UINT16_MAX,
+				    .source = SOURCE_SYSLOG,
+				    .kind = RECORD_SYSLOG };
 	size_t bytes = p->bytes;
 
 	if (bytes > 0 && p->text[bytes - 1] == '\n')
@@ -127,7 +129,7 @@ __attribute__((format(printf, 4, 0))) static int take(int priority, bool mirror,
 }
 
 __attribute__((format(printf, 3, 4))) static int take_own(int priority, bool mirror,
-							   const char *format, ...)
+							  const char *format, ...)
 {
 	va_list arguments;
 
@@ -138,7 +140,7 @@ __attribute__((format(printf, 3, 4))) static int take_own(int priority, bool mir
 }
 
 __attribute__((format(printf, 3, 0))) static void original(int priority, int flag,
-							    const char *format, va_list arguments)
+							   const char *format, va_list arguments)
 {
 	if (flag >= 0)
 		REAL(__vsyslog_chk)(priority, flag, format, arguments);
@@ -148,7 +150,7 @@ __attribute__((format(printf, 3, 0))) static void original(int priority, int fla
 
 /* flag -1: not a checked call */
 __attribute__((format(printf, 3, 0))) static void say(int priority, int flag, const char *format,
-						       va_list arguments)
+						      va_list arguments)
 {
 	if (!capture_syslog()) {
 		original(priority, flag, format, arguments);

@@ -67,7 +67,8 @@ HOOKED_AS(pwritev64, pwritev);
 HOOKED ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
 	unsigned state = capture_state(fd);
-	if (offset == -1 && captured_vector(state, iov, count)) /* -1: where the file is, like writev */
+	/* -1: where the file is, like writev. What flags mean for this file, the kernel knows. */
+	if (offset == -1 && flags == 0 && captured_vector(state, iov, count))
 		return capture_write(fd, state, iov, (unsigned)count);
 	capture_order(state);
 	return REAL(pwritev2)(fd, iov, count, offset, flags);

@@ -43,8 +43,8 @@ size_t memory_readable(const void *at, size_t bytes)
 
 	if (__builtin_expect(bytes == 0 || shim.sandboxed, 0))
 		return bytes;
-	if (last < page)
-		return 0; /* around the end of the address space */
+	if (last < page || (intptr_t)((uintptr_t)at + bytes - 1) < 0)
+		return 0; /* beyond what a program can have: the kernel refuses all of it */
 	if (__builtin_expect(seen_changes != now, 0)) {
 		for (unsigned i = 0; i < SHIM_PAGES; i++)
 			shim_thread.pages[i] = 0;

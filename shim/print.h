@@ -20,7 +20,7 @@ struct print {
 
 int print_format(struct print *p, int flag, const char *format, va_list arguments)
 	__attribute__((format(printf, 3, 0)));
-	/* flag: as in __vsnprintf_chk(3). %m is errno on entry, which is kept. 0; -EINVAL: the original
+/* flag: as in __vsnprintf_chk(3). %m is errno on entry, which is kept. 0; -EINVAL: the original
 	 * would print nothing either, errno is what it would be; -ENOMEM: too long for the stack, and
 	 * no mapping to be had (or allowed, behind a seccomp filter). print_free() only after 0. */
 void print_free(struct print *p);

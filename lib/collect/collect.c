@@ -156,6 +156,8 @@ static void pump(struct collector *c, struct wait *wait)
 			wait->fds[wait->fd_count++] = (struct pollfd){ .fd = s->fd, .events = wish.events };
 		if (wish.deadline_ns < wait->deadline_ns)
 			wait->deadline_ns = wish.deadline_ns;
+		if (c->routes[i].console && s->error == -EPIPE)
+			atomic_store(&c->session.control->console_broken, 1);
 		if (sink_idle(s))
 			continue;
 		if (c->routes[i].console && !s->gone)
@@ -356,7 +358,9 @@ static void collect(struct collector *c, int *guardian)
 			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING && !tap_open(&c->watch))
 			release_console_if_last(c, guardian);
-		if (found == READER_NOTHING && !c->in_hand && !records && over(c))
+		/* Who spoke and ended while we looked has left something in the ring. */
+		if (found == READER_NOTHING && !c->in_hand && !records && over(c) &&
+		    drain(c, &found) == 0 && found == READER_NOTHING)
 			return;
 		if (records)
 			busy_ns = c->now_ns;
@@ -399,10 +403,12 @@ int collect_run(const struct collect_plan *plan)
 		last_delivery.undelivered_bytes += queue_used(&c.sinks[i].queue);
 	atomic_store(&control->state, delivered ? SESSION_ENDED : SESSION_ABANDONED);
 	session_progress(control, UINT64_MAX, UINT64_MAX);
-	guardian_stop(control, guardian);
-	setup_close(&c);
+	TESTPOINT(collect_ended);
+	/* The guardian sees to it that the directory goes even if we are killed here. */
 	if (delivered)
 		place_remove(plan->dir);
+	guardian_stop(control, guardian);
+	setup_close(&c);
 	return delivered ? 0 : 1;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/testpoint.h"
+#include "lib/session/place.h"
 #include "lib/session/session.h"
 
 enum { RESTARTS_AT_ONCE = 100, RESTART_PAUSE_MS = 100 };
@@ -62,10 +63,56 @@ static void become_collector(const struct collect_plan *plan, const char *progra
 	_exit(127);
 }
 
+/* The pidfd of whoever calls: opened before a fork, because in the child it would race with his death. */
+static int open_own_pidfd(void)
+{
+	return (int)syscall(SYS_pidfd_open, getpid(), 0);
+}
+
+/* Waits for the collector's end. Whether it is missed. */
+static bool wait_for_end(const struct control *control)
+{
+	struct pollfd p = { .fd = WATCHED, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	/* POLLHUP comes with it when the dead has been waited for already. */
+	return p.revents & POLLIN && atomic_load(&control->state) == SESSION_LIVE;
+}
+
+/* There is a guardian before there is a collector, so that the new collector may die at any moment,
+ * too. 0 in the new guardian, who watches us. */
+static pid_t leave_successor(void)
+{
+	int own = open_own_pidfd();
+	pid_t pid = own < 0 ? -1 : fork();
+
+	if (pid == 0 && dup2(own, WATCHED) != WATCHED)
+		_exit(1);
+	if (own >= 0)
+		close(own);
+	return pid;
+}
+
+static void take_over(const struct collect_plan *plan, struct control *control, pid_t successor,
+		      const char *program, const int fds[KEPT_END])
+{
+	/* First take the place, then leave the other: somebody is there at any moment. */
+	atomic_store(&control->collector_pid, getpid());
+	atomic_store(&control->guardian_pid, successor > 0 ? successor : 0);
+	/* One that dies again and again is not helped by being quick about it. */
+	if (atomic_fetch_add(&control->restarts, 1) > RESTARTS_AT_ONCE)
+		poll(NULL, 0, RESTART_PAUSE_MS);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	TESTPOINT(guardian_took_over);
+	become_collector(plan, program, fds);
+}
+
 static void guard(const struct collect_plan *plan, struct control *control, int console_fd, int watched)
 {
 	int fds[KEPT_END] = { [WATCHED] = watched, [CONSOLE] = console_fd, [DEEP] = plan->deep_fd };
-	struct pollfd p = { .fd = WATCHED, .events = POLLIN };
 	char program[sizeof control->program];
 
 	signal(SIGHUP, SIG_IGN); /* "reopen" is the collector's business */
@@ -76,28 +123,35 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 	program[sizeof program - 1] = 0;
 	if (!keep_all(fds))
 		_exit(1);
-	life_hold(&control->guardian_life);
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		;
-	if (p.revents != POLLIN || atomic_load(&control->state) != SESSION_LIVE)
-		_exit(0);
-	/* One that dies again and again is not helped by being quick about it. */
-	if (atomic_fetch_add(&control->restarts, 1) > RESTARTS_AT_ONCE)
-		poll(NULL, 0, RESTART_PAUSE_MS);
-	/* exec ends one life and only then begins another. */
-	atomic_store(&control->handover_ns, clock_monotonic_ns() + SESSION_HANDOVER_NS);
-	atomic_store(&control->collector_pid, getpid());
-	signal(SIGHUP, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	TESTPOINT(guardian_took_over);
-	become_collector(plan, program, fds);
+	while (wait_for_end(control)) {
+		pid_t successor = leave_successor();
+		if (successor)
+			take_over(plan, control, successor, program, fds);
+	}
+	/* Perhaps it was killed when all that was left to do was to clean up. */
+	if (atomic_load(&control->state) == SESSION_ENDED)
+		place_remove(plan->dir);
+	_exit(0);
+}
+
+/* A guardian that became the collector has left one. */
+static int adopt(struct control *control)
+{
+	pid_t pid = atomic_load(&control->guardian_pid);
+	siginfo_t ended = { .si_pid = 0 };
+
+	if (pid <= 0 || waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG) != 0 || ended.si_pid)
+		return -ECHILD;
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return pidfd < 0 ? -errno : pidfd;
 }
 
 int guardian_start(const struct collect_plan *plan, struct control *control, int console_fd)
 {
-	/* Opened before the fork: in the child it would race with our death. */
-	int watched = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int adopted = adopt(control);
+	if (adopted >= 0)
+		return adopted;
+	int watched = open_own_pidfd();
 	if (watched < 0)
 		return -errno;
 	pid_t pid = fork();

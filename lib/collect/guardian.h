@@ -13,7 +13,8 @@
 #include "lib/session/control.h"
 
 int guardian_start(const struct collect_plan *plan, struct control *control, int console_fd);
-	/* Forks it. A pidfd of it (the caller's), or -errno. Its pid is in control->guardian_pid. */
+	/* Forks it, unless the caller was one and has left it behind. A pidfd of it (the caller's), or
+	 * -errno. Its pid is in control->guardian_pid. */
 void guardian_stop(struct control *control, int pidfd);
 	/* Ends it, by its pid, and waits for it. */
 

@@ -101,6 +101,7 @@ struct control {
 	life collector_life, guardian_life;
 	_Atomic uint64_t handover_ns;  /* CLOCK_MONOTONIC: until then, one of them may be on its way */
 	_Atomic uint32_t restarts;
+	_Atomic uint32_t console_broken; /* nobody reads the pipe that it is */
 	_Atomic uint32_t console_gone; /* no process of the session holds the descriptor any more */
 
 	/* how far things are, in positions of the ring */

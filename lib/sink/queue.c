@@ -30,6 +30,7 @@ struct header {
 	uint32_t header_bytes;
 	uint64_t size;
 	_Atomic uint64_t tail;
+	struct queue_note note;
 };
 
 static bool size_is_sane(uint64_t size)
@@ -140,6 +141,7 @@ static int open_with(struct queue *q, int fd, uint64_t wanted, bool *fresh)
 		memcpy(h->magic, magic, sizeof(magic));
 	}
 	q->tail = &h->tail;
+	q->note = &h->note;
 	q->head = atomic_load_explicit(q->tail, memory_order_relaxed);
 	return 0;
 }

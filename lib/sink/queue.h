@@ -17,11 +17,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What a sink notes beside its queue, see resume.h. */
+struct queue_note {
+	_Atomic uint64_t sent;     /* all before this position was accepted */
+	_Atomic uint64_t position; /* a write of what is queued from here on was begun … */
+	uint64_t device, inode, offset; /* … at this offset of this file */
+};
+
 struct queue {
 	char *bytes;              /* 2 * size of address space, size of memory */
 	uint64_t size;            /* a power of two, at least a page */
 	uint64_t head;            /* next byte to be filled */
 	_Atomic uint64_t *tail;   /* first byte that the sink has not accepted; in the file */
+	struct queue_note *note;  /* in the file, too; zeros at first */
 };
 
 int queue_open(struct queue *q, const char *path, uint64_t size);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/sink/resume.h"
+
 #define MS UINT64_C(1000000)
 
 static const uint64_t recheck_least_ns = 10 * MS;   /* first look for acknowledgements after … */
@@ -269,6 +271,7 @@ static int push(struct sink *s, uint64_t until)
 		if (n <= 0)
 			return n ? (int)n : -ENOBUFS;
 		s->sent += (uint64_t)n;
+		resume_note(s);
 	}
 	return 0;
 }

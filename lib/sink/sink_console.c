@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "lib/sink/resume.h"
 #include "lib/sink/sink.h"
 
 enum way {
@@ -115,6 +116,8 @@ static int console_open(struct sink *s)
 	if (rc < 0)
 		return rc;
 	s->u.console.way = rc;
+	if (!s->was_open && s->queue.note)
+		resume_find(s);
 	return 0;
 }
 
@@ -161,6 +164,9 @@ static ssize_t write_by_way(struct sink *s, const char *bytes, size_t count)
 	case SEND_FRAMES:
 		return send_frame(s, bytes, count);
 	case DIRECT:
+		if (s->queue.note)
+			resume_intend(s);
+		break;
 	case OWN_FILE:
 		break;
 	}

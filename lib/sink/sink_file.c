@@ -15,6 +15,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/testpoint.h"
+#include "lib/sink/resume.h"
 #include "lib/sink/rotate.h"
 #include "lib/sink/sink.h"
 
@@ -152,6 +153,46 @@ static int adopt(struct sink *s, int fd)
 	return 0;
 }
 
+/* The bytes up to the last newline. */
+static size_t whole_lines(const char *bytes, size_t count)
+{
+	while (count && bytes[count - 1] != '\n')
+		count--;
+	return count;
+}
+
+static uint64_t tail_of(const struct sink *s)
+{
+	return s->queue.head - queue_used(&s->queue);
+}
+
+static void send_frame_again(struct sink *s)
+{
+	s->sent = tail_of(s);
+	resume_note(s);
+}
+
+/* Where the collector before us was killed, perhaps inside a frame. */
+static void go_on(struct sink *s)
+{
+	bool same = resume_find(s);
+	uint64_t tail = tail_of(s);
+	const char *first = queue_peek(&s->queue);
+	struct stat st;
+
+	if (s->sent == tail || first[s->sent - tail - 1] == '\n')
+		return;
+	if (same && fstat(s->fd, &st) == 0) {
+		s->u.file.mid_line = true;
+		s->u.file.torn_end = (uint64_t)st.st_size;
+		s->u.file.owes_newline = false;
+	} else if (!is_raw(s)) {
+		size_t whole = whole_lines(first, s->sent - tail);
+		s->sent = tail + whole;
+		resume_note(s);
+	}
+}
+
 static int file_open(struct sink *s)
 {
 	bool in_frame_before = in_frame(s);
@@ -159,10 +200,12 @@ static int file_open(struct sink *s)
 	if (fd < 0)
 		return fd;
 	int rc = adopt(s, fd);
+	if (rc == 0 && !s->was_open && s->queue.note)
+		go_on(s);
 	/* A frame was cut by an error. Where the file does not end with that part of it any more,
 	 * because it is another file or others have written on, the whole frame is sent again. */
 	if (rc == 0 && in_frame_before && !in_frame(s) && s->queue.tail)
-		s->sent = s->queue.head - queue_used(&s->queue);
+		send_frame_again(s);
 	return rc;
 }
 
@@ -269,14 +312,6 @@ static bool too_old(const struct sink *s)
 	       clock_realtime_ns() - s->u.file.born_ns >= (int64_t)s->spec.age_ns;
 }
 
-/* The bytes up to the last newline. */
-static size_t whole_lines(const char *bytes, size_t count)
-{
-	while (count && bytes[count - 1] != '\n')
-		count--;
-	return count;
-}
-
 /* How many of the bytes belong into this file of `size` bytes: whole lines that fit, a line that
  * alone is too large for any file, or 0: the next file's turn. */
 static size_t share(const struct sink *s, uint64_t size, const char *bytes, size_t count)
@@ -306,6 +341,8 @@ static ssize_t put(struct sink *s, const char *bytes, size_t count, uint64_t now
 	int error = 0;
 	struct stat st;
 
+	if (s->queue.note)
+		resume_intend(s);
 	while (done < count && !error) {
 		ssize_t n = write(s->fd, bytes + done, count - done);
 		if (n > 0)

@@ -428,22 +428,25 @@ class Round:
         row = self.row()
         if not row:
             return False
-        pids = [row[w + "_pid"] for w in which]
-        fds = [self.hark_pidfd(pid) for pid in pids]
+        pids = {w: row[w + "_pid"] for w in ("collector", "guardian")}
+        fds = {w: self.hark_pidfd(pid) for w, pid in pids.items()}
         sent = False
-        if all(fd is not None for fd in fds) and pids[0] not in self.dead:
+        # One without the other is a session that is just beginning, or that has lost one of them
+        # already and may not lose both.
+        if None not in fds.values() and not set(pids.values()) & set(self.dead) and \
+                pids["collector"] != pids["guardian"]:
             for number in numbers:
-                for fd in fds:
+                for fd in map(fds.get, which):
                     with contextlib.suppress(ProcessLookupError):
                         signal.pidfd_send_signal(fd, number)
                         sent = True
                 if number == signal.SIGSTOP:
                     self.program_ended(pause)
-        for fd in fds:
+        for fd in fds.values():
             if fd is not None:
                 os.close(fd)
         if sent and signal.SIGKILL in numbers:
-            self.dead += pids
+            self.dead += [pids[w] for w in which]
             self.kills += "collector" in which
         return sent
 

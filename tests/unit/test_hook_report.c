@@ -48,8 +48,8 @@ static void same_psiginfo(const siginfo_t *info, const char *prefix)
 
 static void test_psiginfo_every_signal_and_code(void **state)
 {
-	static const int codes[] = { -61, -60, -59, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0,  1,    2, 3,
-				     4,	  5,   6,   7,	8,  9,	10, 11, 12, 15, 127, 128, 129, 0x7fffffff };
+	static const int codes[] = { -61, -60, -59, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3,
+				     4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 127, 128, 129, 0x7fffffff };
 	(void)state;
 
 	for (int number = -2; number < 70; number++)

@@ -9,7 +9,8 @@
 
 bool hook_stdio_public;
 
-__attribute__((format(printf, 3, 4))) static int print(struct print *p, int flag, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int print(struct print *p, int flag,
+						       const char *format, ...)
 {
 	va_list arguments;
 

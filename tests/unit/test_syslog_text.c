@@ -37,16 +37,16 @@ __attribute__((format(printf, 2, 3))) static size_t by_libc(int priority, const 
 }
 
 /* The same call by both: the same line on stderr, and errno as it was. */
-#define SAME(priority, ...)                                                                       \
-	do {                                                                                      \
-		forget();                                                                         \
-		errno = ENOENT;                                                                   \
-		syslog(priority, __VA_ARGS__);                                                    \
-		assert_int_equal(errno, ENOENT);                                                  \
-		errno = ENOENT;                                                                   \
-		size_t n_ = by_libc(priority, __VA_ARGS__);                                       \
-		assert_int_equal(said.length, n_);                                                \
-		assert_memory_equal(said.bytes, original_text, n_);                               \
+#define SAME(priority, ...) \
+	do { \
+		forget(); \
+		errno = ENOENT; \
+		syslog(priority, __VA_ARGS__); \
+		assert_int_equal(errno, ENOENT); \
+		errno = ENOENT; \
+		size_t n_ = by_libc(priority, __VA_ARGS__); \
+		assert_int_equal(said.length, n_); \
+		assert_memory_equal(said.bytes, original_text, n_); \
 	} while (0)
 
 static void assert_message(unsigned priority, const char *ident, const char *text)
@@ -230,10 +230,12 @@ static void test_fallback(void **state)
 		setrlimit(RLIMIT_NOFILE, &limit);
 		restore_stderr(original_text, sizeof original_text);
 		assert_string_equal(original_text, "somebody: said once\n"
-						   "somebody: syslog: unknown facility/priority: 10006\n"
+						   "somebody: syslog: unknown facility/"
+						   "priority: 10006\n"
 						   "somebody: bits\n");
 		assert_int_equal(said.calls, 0);
-		assert_int_equal(message.calls, mirror == 2 ? 0 : mirror ? 3 : 2);
+		assert_int_equal(message.calls, mirror == 2 ? 0 : mirror ? 3
+									 : 2);
 		if (mirror == 1)
 			assert_int_equal(message.info.flags, RECORD_MIRRORED);
 	}

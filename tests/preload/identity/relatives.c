@@ -194,8 +194,9 @@ static void spawn(posix_spawn_file_actions_t *actions, const char *text)
 	char **argv = speaker("speak", text);
 	pid_t pid;
 
-	state("posix_spawn %d", posix_spawn(&pid, argv[0], actions, NULL, argv, environ));
-	reap(pid);
+	int error = posix_spawn(&pid, argv[0], actions, NULL, argv, environ);
+	reap(pid); /* first: the child states something, too */
+	state("posix_spawn %d", error);
 	posix_spawn_file_actions_destroy(actions);
 }
 
