@@ -36,6 +36,13 @@ HOOKED void __assert_fail(const char *assertion, const char *file, unsigned int 
 	__builtin_unreachable();
 }
 
+HOOKED void __assert(const char *assertion, const char *file, int line)
+{
+	hook_asserted = true;
+	REAL(__assert)(assertion, file, line);
+	__builtin_unreachable();
+}
+
 HOOKED void __assert_perror_fail(int number, const char *file, unsigned int line, const char *function)
 {
 	hook_asserted = true;

@@ -27,6 +27,12 @@ typedef ssize_t (*write_slot)(FILE *stream, const void *bytes, ssize_t count);
 
 static write_slot write_below;
 
+/* What is being flushed just now, up to where. */
+static _Thread_local struct {
+	FILE *stream;
+	const char *end;
+} flushing __attribute__((tls_model("initial-exec")));
+
 static unsigned state_of_stream(int fd)
 {
 	unsigned state = capture_state(fd);
@@ -49,7 +55,10 @@ static ssize_t stream_write(FILE *stream, const void *bytes, ssize_t count)
 	}
 	struct iovec part = { (void *)bytes, (size_t)count };
 	pthread_testcancel();
+	flushing.stream = stream;
+	flushing.end = (const char *)bytes + count;
 	ssize_t n = capture_write(stream->_fileno, state, &part, 1);
+	flushing.stream = NULL;
 	if (n < count)
 		stream->_flags |= ERROR_SEEN;
 	if (n < 0)
@@ -57,6 +66,18 @@ static ssize_t stream_write(FILE *stream, const void *bytes, ssize_t count)
 	if (stream->_offset >= 0)
 		stream->_offset += n;
 	return n;
+}
+
+static bool holds(const FILE *stream)
+{
+	enum { WRITE_BASE = 3, WRITE_POINTER = 4 }; /* of struct _IO_wide_data */
+	const char *written = stream->_IO_write_base;
+	wchar_t *const *wide = (wchar_t *const *)(const void *)stream->_wide_data;
+
+	if (flushing.stream == stream)
+		written = flushing.end;
+	return stream->_IO_write_ptr > written ||
+	       (stream->_mode > 0 && wide && wide[WRITE_POINTER] > wide[WRITE_BASE]);
 }
 
 bool hook_stdio_pending(void)
@@ -67,8 +88,7 @@ bool hook_stdio_pending(void)
 
 	/* Without its locks, as exit() itself walks it. */
 	for (int i = 0; stream && i < MOST; i++, stream = stream->_chain)
-		if (stream->_IO_write_ptr > stream->_IO_write_base &&
-		    capture_is(capture_state(stream->_fileno)))
+		if (holds(stream) && capture_is(capture_state(stream->_fileno)))
 			return true;
 	return false;
 }

@@ -201,13 +201,23 @@ static void let_go_of_console(struct collector *c)
 {
 	struct control *control = c->session.control;
 
-	for (unsigned i = 0; i < c->sink_count; i++)
-		if (c->routes[i].console && c->sinks[i].console_fd >= 0 && sink_idle(&c->sinks[i]) &&
-		    !anybody_holds_console(c)) {
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		if (!c->routes[i].console || c->sinks[i].console_fd < 0)
+			continue;
+		/* Not yet: something has still to be shown there. Who let go of it may have spoken just
+		 * before, after we had looked into the ring. */
+		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines) {
+			c->look_at_console = true;
+		} else if (!anybody_holds_console(c)) {
+			if (session_position(&c->session) != c->state.position) {
+				c->look_at_console = true;
+				continue;
+			}
 			setup_release_console(c, i);
 			atomic_store(&control->console_gone, 1);
 			session_progress(control, UINT64_MAX, atomic_load(&control->delivered));
 		}
+	}
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */

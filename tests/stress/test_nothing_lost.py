@@ -537,6 +537,7 @@ class Round:
 
     def settle(self):
         left = not self.reap_all(SETTLE_LIMIT)
+        if os.environ.get("TIMES"): print("reaped", time.monotonic())
         if left:
             self.complaints.append("processes stay behind: " + self.describe())
         if self.plan.trouble == "both":
@@ -615,6 +616,7 @@ class Round:
         self.start()
         self.make_trouble()
         status = self.program.wait()
+        if os.environ.get("TIMES"): print("program", time.monotonic() - started)
         wanted = {self.expected_status()} | ({-9} if self.plan.end == "outside" else set())
         if status not in wanted:
             self.complaints.append(f"exit status {status}, not {wanted}")

@@ -39,8 +39,8 @@ static void die_abort(void) { abort(); }
 
 static void die_divide(void)
 {
-	volatile int zero = 0;
-	printf("%d", 1 / zero);
+	volatile int zero = 0, number = 12345;
+	printf("%d", number / zero);
 }
 
 static void die_bus(void)
