@@ -248,12 +248,14 @@ lint: $(LINTS) ## both compilers strictly, layout, clang-tidy, cppcheck
 		-D_GNU_SOURCE -D__linux__ -D__x86_64__ -DHARK_VERSION='""' -I. $(OUR_SRC)
 	echo clean
 
+# Tests are built with the test points, always.
+LINT_FLAGS = $(if $(filter tests/%,$<),-DHARK_TESTPOINTS)
 build/lint/%.gcc: %.c Makefile
 	$(call say,GCC)
-	mkdir -p $(@D) && gcc $(ALL_CFLAGS) -Werror -MMD -MP -MF $@.d -MT $@ -c -o $@ $<
+	mkdir -p $(@D) && gcc $(ALL_CFLAGS) $(LINT_FLAGS) -Werror -MMD -MP -MF $@.d -MT $@ -c -o $@ $<
 build/lint/%.clang: %.c Makefile
 	$(call say,CLANG)
-	mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) -Werror -MMD -MP -MF $@.d -MT $@ -c -o $@ $<
+	mkdir -p $(@D) && $(CLANG) $(ALL_CFLAGS) $(LINT_FLAGS) -Werror -MMD -MP -MF $@.d -MT $@ -c -o $@ $<
 build/lint/%.tidy: %.c build/lint/%.clang .clang-tidy
 	$(call say,TIDY)
 	clang-tidy --quiet $< -- $(ALL_CFLAGS) 2>$@.err || { cat $@.err; exit 1; }

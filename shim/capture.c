@@ -305,6 +305,13 @@ static bool broken(unsigned state)
 	return file->device == c->console_device && file->inode == c->console_inode;
 }
 
+static void note_end(const void *bytes, size_t count)
+{
+	bool unfinished = ((const char *)bytes)[count - 1] != '\n';
+	if (unfinished != shim.unfinished) /* seldom written, so that threads do not fight for its line */
+		shim.unfinished = unfinished;
+}
+
 static ssize_t capture_parts(int fd, unsigned state, const struct iovec *parts, unsigned count)
 {
 	struct iovec sound[PARTS];
@@ -333,10 +340,7 @@ static ssize_t capture_parts(int fd, unsigned state, const struct iovec *parts, 
 	}
 	if (capture_message(&info, sound, sounds) != 0)
 		return write_really(fd, parts, count);
-	const struct iovec *last = &sound[sounds - 1];
-	bool unfinished = ((const char *)last->iov_base)[last->iov_len - 1] != '\n';
-	if (unfinished != shim.unfinished)
-		shim.unfinished = unfinished;
+	note_end(sound[sounds - 1].iov_base, sound[sounds - 1].iov_len);
 	if (__builtin_expect(shim.leaving, 0))
 		hook_exit_settle();
 	return bytes;
@@ -362,6 +366,24 @@ ssize_t capture_write(int fd, unsigned state, const struct iovec *parts, unsigne
 		done += n;
 	}
 	return done;
+}
+
+/* The common case, without what the others need: one readable part, in the process's own memory. */
+ssize_t capture_bytes(int fd, unsigned state, const void *bytes, size_t count)
+{
+	const struct control *c = shim.session.control;
+	struct iovec part = { (void *)bytes, count };
+	struct record_info info;
+
+	if (__builtin_expect(!shim_listening() || count - 1 >= ring_record_most(&shim.session.ring) ||
+			     memory_readable(bytes, count) != count || c->mirror || shim.leaving ||
+			     shim_thread.borrower || atomic_load(&c->console_broken), 0))
+		return capture_write(fd, state, &part, 1);
+	describe(fd, state, &info);
+	if (capture_message(&info, &part, 1) != 0)
+		return write_really(fd, &part, 1);
+	note_end(bytes, count);
+	return (ssize_t)count;
 }
 
 bool capture_syslog(void)

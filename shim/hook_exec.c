@@ -17,7 +17,6 @@
 #include "shim/real.h"
 #include "shim/shim.h"
 
-extern char **environ;
 
 enum { FDS_ENTRY = 160 };
 

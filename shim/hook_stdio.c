@@ -53,11 +53,10 @@ static ssize_t stream_write(FILE *stream, const void *bytes, ssize_t count)
 		capture_order(state);
 		return write_below(stream, bytes, count);
 	}
-	struct iovec part = { (void *)bytes, (size_t)count };
 	pthread_testcancel();
 	flushing.stream = stream;
 	flushing.end = (const char *)bytes + count;
-	ssize_t n = capture_write(stream->_fileno, state, &part, 1);
+	ssize_t n = capture_bytes(stream->_fileno, state, bytes, (size_t)count);
 	flushing.stream = NULL;
 	if (n < count)
 		stream->_flags |= ERROR_SEEN;

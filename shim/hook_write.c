@@ -18,9 +18,8 @@ HOOKED ssize_t write(int fd, const void *buf, size_t count)
 		capture_order(state);
 		return REAL(write)(fd, buf, count);
 	}
-	struct iovec part = { (void *)buf, count };
 	pthread_testcancel(); /* write is a cancellation point: here, where nothing is claimed yet */
-	return capture_write(fd, state, &part, 1);
+	return capture_bytes(fd, state, buf, count);
 }
 HOOKED_AS(__write, write);
 

@@ -100,6 +100,8 @@ bool capture_still(int fd, unsigned state);
 	/* For a vfork child: whether the descriptor is, now and for it, that captured file. */
 ssize_t capture_write(int fd, unsigned state, const struct iovec *parts, unsigned count);
 	/* As writev(2) would: a count, or -1 with errno. */
+ssize_t capture_bytes(int fd, unsigned state, const void *bytes, size_t count);
+	/* As write(2) would. */
 void capture_order(unsigned state);
 	/* Before a write to an uncaptured descriptor: waits until the console shows what was said before. */
 void capture_begin(void);

@@ -28,7 +28,6 @@
 
 enum { PAGE = 4096, CHILD_STACK = 64 << 10, STRICT_EXIT = 125 };
 
-extern char **environ;
 
 static const char *variable(const char *name)
 {

@@ -25,7 +25,9 @@ struct checkpoint {
 	uint64_t seq;
 	int64_t time_ns;       /* of the latest message: time does not run backwards */
 	uint64_t messages, bytes, records;
-	uint64_t announced_messages[LOST_NR], announced_bytes[LOST_NR];
+	struct told {
+		uint64_t messages, bytes;
+	} told[CONTROL_SINKS][LOST_NR]; /* losses that the sink's stream speaks of */
 	uint64_t heads[CONTROL_SINKS];
 	uint64_t lines_bytes;  /* of unfinished lines, as assemble_save() wrote them */
 };

@@ -38,6 +38,7 @@ enum {
 	AWAKE_NS = 20000000,       /* naps, before it sleeps until woken */
 	POLL_NS = 5000000,         /* waits for descriptors look at the ring this often */
 	RETRY_NS = 1000000,
+	UNTOLD_NS = 100000000,     /* losses that found no room to be announced are tried again */
 	TEND_NS = 1000000000,      /* what the ring has set aside is looked at this often */
 };
 
@@ -209,7 +210,8 @@ static void let_go_of_console(struct collector *c)
 		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines) {
 			c->look_at_console = true;
 		} else if (!anybody_holds_console(c)) {
-			if (session_position(&c->session) != c->state.position) {
+			if (session_position(&c->session) != c->state.position ||
+			    !watch_quiet(&c->watch)) {
 				c->look_at_console = true;
 				continue;
 			}
@@ -243,6 +245,8 @@ static void wait_for_more(struct collector *c, const struct wait *wait, uint64_t
 
 	if (c->retry_ns)
 		until = sooner(until, c->retry_ns);
+	if (c->untold)
+		until = sooner(until, c->now_ns + UNTOLD_NS);
 	if (c->reader.aside_count || c->reader.missing || c->reader.steals)
 		until = sooner(until, c->now_ns + TEND_NS);
 	uint64_t now = clock_monotonic_ns();
@@ -294,13 +298,13 @@ static bool finish(struct collector *c)
 	struct wait wait;
 	uint64_t until = clock_monotonic_ns() + c->session.control->exit_timeout_ns;
 
-	deliver_end(c, 0);
-	losses_announce(c, true);
 	for (;;) {
 		c->now_ns = clock_monotonic_ns();
+		/* Where a queue is full, again when there is room. */
+		bool said = deliver_end(c, 0) == 0 && losses_announce(c, true);
 		write_down(c);
 		pump(c, &wait);
-		if (all_delivered(c))
+		if (said && all_delivered(c))
 			return true;
 		if (c->now_ns >= until)
 			return false;
@@ -343,6 +347,15 @@ static void release_console_if_last(struct collector *c, int *guardian)
 	}
 }
 
+/* SIGTERM: from now on programs write for themselves. True when all that they had said before is read. */
+static bool leave(struct collector *c, enum reader_found found)
+{
+	uint32_t live = SESSION_LIVE;
+
+	atomic_compare_exchange_strong(&c->session.control->state, &live, SESSION_ABANDONED);
+	return found == READER_NOTHING && !c->in_hand;
+}
+
 static void collect(struct collector *c, int *guardian)
 {
 	uint64_t nap_ns = NAP_LEAST_NS, busy_ns = 0;
@@ -364,7 +377,7 @@ static void collect(struct collector *c, int *guardian)
 		stats_publish(c, records == 0);
 		if (reopen_wanted)
 			reopen(c);
-		if (end_wanted)
+		if (end_wanted && leave(c, found))
 			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING && !tap_open(&c->watch))
 			release_console_if_last(c, guardian);

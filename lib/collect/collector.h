@@ -40,6 +40,7 @@ struct collector {
 	bool dirty;                 /* state differs from the last checkpoint */
 	uint64_t now_ns;            /* CLOCK_MONOTONIC, at the beginning of the round */
 	uint64_t announced_ns;
+	bool untold;                /* losses wait to be announced */
 	uint64_t torn, corrupt;     /* of the reader, as far as they are counted already */
 	bool look_at_console;       /* somebody may have been the last to hold its descriptor */
 	uint64_t retry_ns;          /* while a full sink is waited for: when to look again */
@@ -52,14 +53,17 @@ int deliver_record(struct collector *c);
 	/* c->record. 0: done with; -EAGAIN: a sink that may be waited for is full, call again. */
 int deliver_expire(struct collector *c);
 int deliver_end(struct collector *c, uint32_t pid);
-int deliver_note(struct collector *c, enum level level, const char *text);
-	/* what hark itself has to say, in every sink's stream */
+uint32_t deliver_note(struct collector *c, enum level level, const char *text, uint32_t sinks);
+	/* What hark itself has to say, in the streams of the sinks of that set (1 << number). Those that
+	 * have no room now are passed by; the others are returned. */
 void deliver_echo(struct collector *c, bool at_once);
 int64_t deliver_time(const struct collector *c);
 	/* the present, by the clock of messages */
 
 /* losses.c */
-int losses_announce(struct collector *c, bool at_once);
+bool losses_announce(struct collector *c, bool at_once);
+	/* Once a second, unless at once. Whether every stream speaks of all losses; where a queue is full,
+	 * that has to wait. */
 void losses_gather(struct collector *c);
 
 #endif

@@ -13,6 +13,8 @@
 #include "lib/collect/collector.h"
 #include "lib/message/infer.h"
 
+enum { SPARE_ROOM = 4096 };
+
 /* ---- who wants it ------------------------------------------------------------------------------- */
 
 static const char *source_name(struct collector *c, uint8_t source, uint32_t detail)
@@ -54,13 +56,20 @@ static bool writes_below(const struct sink *s, enum level level)
 	return s->spec.level != LEVEL_NONE && level <= s->spec.level;
 }
 
+/* In a large queue, the last of the room is for what hark has to say of losses. */
+static uint64_t spare_room(const struct sink *s)
+{
+	return s->queue.size >= 16 * SPARE_ROOM ? SPARE_ROOM : 0;
+}
+
 /* Whether `need` bytes find room; where not, whether they are lost to this sink. */
 static int room_for(struct collector *c, unsigned i, uint64_t need, bool *lost)
 {
 	struct sink *s = &c->sinks[i];
+	uint64_t room = queue_room(&s->queue);
 
 	*lost = false;
-	if (queue_room(&s->queue) >= need)
+	if (room >= need + spare_room(s) || (room >= need && sink_idle(s)))
 		return 0;
 	if (need <= s->queue.size && !c->plan->salvage && sink_full(s, c->now_ns) == SINK_WAIT)
 		return -EAGAIN;
@@ -77,11 +86,13 @@ struct frame {
 	const struct assemble_line *line; /* NULL: no line of a descriptor */
 	bool streams_too;                 /* sinks that take bytes have not seen it */
 	bool own;                         /* hark's: no threshold holds for it, its loss is no loss */
+	uint32_t not_to;                  /* sinks, 1 << number */
 };
 
 static bool wants(const struct collector *c, unsigned i, const struct frame *f)
 {
-	return (!c->routes[i].stream || f->streams_too) && writes_below(&c->sinks[i], f->message.level) &&
+	return !(f->not_to >> i & 1) && (!c->routes[i].stream || f->streams_too) &&
+	       writes_below(&c->sinks[i], f->message.level) &&
 	       source_wanted(&c->sinks[i].spec, f->message.source);
 }
 
@@ -158,6 +169,11 @@ static void render(struct collector *c, unsigned i, const struct frame *f)
 	queue_filled(&s->queue, out.len);
 }
 
+static uint64_t frame_bound(const struct collector *c, unsigned i, const struct message *m)
+{
+	return format_bound(&c->sinks[i].format, m) + m->length + 2;
+}
+
 static int publish(struct collector *c, struct frame *f)
 {
 	bool lost[CONTROL_SINKS];
@@ -171,7 +187,10 @@ static int publish(struct collector *c, struct frame *f)
 		bytes[i] = 0;
 		if (!wants(c, i, f))
 			continue;
-		bytes[i] = format_bound(&c->sinks[i].format, m) + m->length + 2;
+		bytes[i] = frame_bound(c, i, m);
+		lost[i] = false;
+		if (f->own && queue_room(&c->sinks[i].queue) >= bytes[i])
+			continue;
 		if (room_for(c, i, bytes[i], &lost[i]) != 0)
 			return -EAGAIN;
 	}
@@ -332,7 +351,8 @@ static int deliver_log(struct collector *c)
 	return publish(c, &f);
 }
 
-static int note(struct collector *c, enum level level, const char *text, size_t length, uint32_t pid)
+static struct frame own_frame(struct collector *c, enum level level, const char *text, size_t length,
+			      uint32_t pid)
 {
 	struct frame f = { .streams_too = true, .own = true };
 
@@ -347,12 +367,29 @@ static int note(struct collector *c, enum level level, const char *text, size_t 
 		.text = text,
 		.length = length,
 	};
+	return f;
+}
+
+static int note(struct collector *c, const struct reader_record *r)
+{
+	enum level level = r->detail < LEVEL_NR ? (enum level)r->detail : LEVEL_NOTICE;
+	struct frame f = own_frame(c, level, r->payload, r->bytes, r->pid);
+
 	return publish(c, &f);
 }
 
-int deliver_note(struct collector *c, enum level level, const char *text)
+uint32_t deliver_note(struct collector *c, enum level level, const char *text, uint32_t sinks)
 {
-	return note(c, level, text, strlen(text), 0);
+	struct frame f = own_frame(c, level, text, strlen(text), 0);
+
+	f.not_to = ~sinks;
+	for (unsigned i = 0; i < c->sink_count; i++)
+		if (wants(c, i, &f) && queue_room(&c->sinks[i].queue) < frame_bound(c, i, &f.message))
+			f.not_to |= 1u << i;
+	sinks &= ~f.not_to;
+	if (sinks)
+		publish(c, &f);
+	return sinks;
 }
 
 static void joined(struct collector *c)
@@ -384,8 +421,7 @@ int deliver_record(struct collector *c)
 		joined(c);
 		break;
 	case RECORD_NOTE:
-		result = note(c, r->detail < LEVEL_NR ? (enum level)r->detail : LEVEL_NOTICE,
-			      r->payload, r->bytes, r->pid);
+		result = note(c, r);
 		break;
 	case RECORD_LOG:
 		result = deliver_log(c);

@@ -41,31 +41,65 @@ void losses_gather(struct collector *c)
 	}
 }
 
-int losses_announce(struct collector *c, bool at_once)
+static bool same(struct told a, struct told b)
 {
-	if (!at_once && c->now_ns - c->announced_ns < ANNOUNCE_NS)
-		return 0;
-	losses_gather(c);
-	for (unsigned reason = 0; reason < LOST_NR; reason++) {
-		struct lost_count *lost = &c->session.control->lost[reason];
-		uint64_t messages = atomic_load(&lost->messages);
-		uint64_t bytes = atomic_load(&lost->bytes);
-		uint64_t *said = &c->state.announced_messages[reason];
-		uint64_t *said_bytes = &c->state.announced_bytes[reason];
-		char text[200];
+	return a.messages == b.messages && a.bytes == b.bytes;
+}
 
-		if (messages == *said)
-			continue;
+static struct told lost_so_far(const struct collector *c, unsigned reason)
+{
+	struct lost_count *lost = &c->session.control->lost[reason];
+
+	return (struct told){ atomic_load(&lost->messages), atomic_load(&lost->bytes) };
+}
+
+/* The sinks whose streams do not speak of all that. */
+static uint32_t ignorant(const struct collector *c, unsigned reason, struct told all)
+{
+	uint32_t sinks = 0;
+
+	for (unsigned i = 0; i < c->sink_count; i++)
+		if (!c->sinks[i].gone && c->state.told[i][reason].messages != all.messages)
+			sinks |= 1u << i;
+	return sinks;
+}
+
+/* Those that know equally little hear it in one message, the others in another. */
+static bool announce(struct collector *c, unsigned reason)
+{
+	struct told all = lost_so_far(c, reason);
+	uint32_t left = ignorant(c, reason, all), untold = 0;
+	char text[200];
+
+	while (left) {
+		struct told known = c->state.told[__builtin_ctz(left)][reason];
+		uint32_t alike = 0;
+		for (unsigned i = 0; i < c->sink_count; i++)
+			if (left & 1u << i && same(c->state.told[i][reason], known))
+				alike |= 1u << i;
+		left &= ~alike;
 		snprintf(text, sizeof text, "%llu messages (%llu bytes) lost: %s",
-			 (unsigned long long)(messages - *said),
-			 (unsigned long long)(bytes - *said_bytes), lost_sentence(reason));
-		c->announced_ns = c->now_ns;
-		int result = deliver_note(c, LEVEL_WARNING, text);
-		if (result)
-			return result;
-		*said = messages;
-		*said_bytes = bytes;
-		c->dirty = true;
+			 (unsigned long long)(all.messages - known.messages),
+			 (unsigned long long)(all.bytes - known.bytes), lost_sentence(reason));
+		uint32_t told = deliver_note(c, LEVEL_WARNING, text, alike);
+		untold |= alike & ~told;
+		if (told)
+			c->announced_ns = c->now_ns;
+		for (unsigned i = 0; i < c->sink_count; i++)
+			if (told & 1u << i)
+				c->state.told[i][reason] = all;
 	}
-	return 0;
+	return !untold;
+}
+
+bool losses_announce(struct collector *c, bool at_once)
+{
+	bool now = at_once || c->now_ns - c->announced_ns >= ANNOUNCE_NS;
+
+	losses_gather(c);
+	c->untold = false;
+	for (unsigned reason = 0; reason < LOST_NR; reason++)
+		if (now ? !announce(c, reason) : ignorant(c, reason, lost_so_far(c, reason)))
+			c->untold = true;
+	return !c->untold;
 }

@@ -17,7 +17,7 @@
 #include "lib/base/sysio.h"
 #include "lib/session/process.h"
 
-enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000 };
+enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
 
 /* ---- the thread that waits ---------------------------------------------------------------------- */
 
@@ -301,14 +301,37 @@ static int adopt(void *argument, pid_t pid)
 	return 0;
 }
 
+/* /proc is listed in large pieces: of a process that forks meanwhile and ends before we look at it, the
+ * child is in no list. It has one of the numbers that were given since. */
+static void adopt_newer(struct search *s, pid_t known)
+{
+	for (pid_t newest; (newest = process_newest()) > known; known = newest) {
+		if (newest - known > NEWER_MOST)
+			known = newest - NEWER_MOST;
+		for (pid_t pid = known + 1; pid <= newest; pid++)
+			if (process_leads(pid))
+				adopt(s, pid);
+	}
+}
+
 bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
 {
 	struct search s = { .watch = w, .device = device, .inode = inode };
 
 	if (stat("/proc/self/exe", &s.program) != 0)
 		return false;
+	pid_t known = process_newest();
 	process_each(adopt, &s);
+	if (known > 0)
+		adopt_newer(&s, known);
 	return s.found;
+}
+
+bool watch_quiet(const struct watch *w)
+{
+	struct pollfd p = { .fd = w->epoll, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
 }
 
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode)

@@ -62,6 +62,8 @@ bool watch_next_ended(struct watch *w, uint64_t position, uint32_t *pid);
 void watch_forget(struct watch *w, uint32_t pid);
 bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode);
 	/* Looks for processes that map the ring and have not said anything yet. */
+bool watch_quiet(const struct watch *w);
+	/* Whether no process has ended that watch_events() has not told of. */
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode);
 	/* Whether a process of the session has a descriptor of that file. */
 

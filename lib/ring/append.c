@@ -29,11 +29,16 @@ struct place {
 
 /* The next chunk's pages are there, but not yet in this process's page tables: one call instead of
  * a fault for every page. It may fail (an old kernel) and nothing is lost by it. */
-static void enter_chunk(const struct ring *ring, uint64_t number)
+static void enter_chunk(struct ring *ring, uint64_t number)
 {
 	int64_t piece = ring_place(ring, number);
-	if (piece < 0)
+	if (piece < 0 || piece >= RING_REMEMBERED)
 		return;
+	_Atomic uint64_t *word = &ring->entered[piece / 64];
+	uint64_t bit = UINT64_C(1) << (piece % 64);
+	if (atomic_load_explicit(word, memory_order_relaxed) & bit)
+		return;
+	atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
 	sysio_call(SYS_madvise, (long)ring_record(ring, (uint32_t)piece, 0),
 		   1L << ring->chunk_shift, MADV_POPULATE_WRITE, 0, 0, 0);
 }

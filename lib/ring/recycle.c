@@ -135,6 +135,13 @@ struct ring_writers ring_writers(struct ring *ring, uint32_t piece, bool no_call
 	return found;
 }
 
+/* Said by the program, and not of the program. */
+static bool is_message(const struct record *record)
+{
+	unsigned kind = record->kind_flags >> 4;
+	return kind == RECORD_TEXT || kind == RECORD_SYSLOG;
+}
+
 /* Closes what is open in a stolen chunk and counts what is lost with it. Whether nobody is in it. */
 static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 {
@@ -161,7 +168,7 @@ static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 		}
 		if (claim_state(seen) != RECORD_COMMITTED) {
 			quiet = quiet && claim_owner(seen) == 0;
-		} else if (claim_owner(seen) && base + at >= tail) {
+		} else if (claim_owner(seen) && base + at >= tail && is_message(record)) {
 			messages += !(record->kind_flags & RECORD_CONTINUES);
 			bytes += record->bytes < length ? record->bytes : 0;
 		}

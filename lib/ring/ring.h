@@ -14,6 +14,7 @@
 
 #include "lib/ring/record.h"
 
+enum { RING_REMEMBERED = 1024 };
 enum { RING_LEAST_BYTES = 64 << 10, RING_CHUNK_MOST = 64 << 10, RING_CHUNK_LEAST = 4 << 10 };
 #define RING_PATIENCE_NS 50000000u /* how long an open claim holds up what follows it */
 
@@ -58,6 +59,7 @@ struct ring {
 	bool counter;           /* what clock_ticks() is to read; set by the session */
 	_Atomic uint32_t *piece_word;
 	size_t mapped_bytes;
+	_Atomic uint64_t entered[RING_REMEMBERED / 64]; /* pieces that this process has page tables for */
 };
 
 enum ring_overflow { RING_BLOCK, RING_TIMEOUT, RING_LOSE_NEWEST, RING_LOSE_OLDEST };
@@ -132,6 +134,12 @@ struct ring_writers {
 };
 struct ring_writers ring_writers(struct ring *ring, uint32_t piece, bool no_calls, bool tids_known);
 	/* Of the revoked claims in a piece. tids_known: thread ids mean the same to us as to the owners. */
+
+/* the most that one record holds */
+static inline size_t ring_record_most(const struct ring *ring)
+{
+	return ring->most_payload;
+}
 
 static inline struct record *ring_record(const struct ring *ring, uint32_t piece, uint64_t position)
 {

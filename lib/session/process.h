@@ -19,6 +19,10 @@ bool process_maps(pid_t pid, uint64_t device, uint64_t inode);
 	/* Whether that file is in its address space. False where we may not look. */
 bool process_holds(pid_t pid, uint64_t device, uint64_t inode);
 	/* Whether it has a descriptor of that file. True where we may not look. */
+pid_t process_newest(void);
+	/* The number that was given last in this pid namespace, to a process or thread; -1: unknown. */
+bool process_leads(pid_t pid);
+	/* Whether that is a process, and no thread of one or nothing. */
 int process_each(int (*visit)(void *arg, pid_t pid), void *arg);
 	/* Every process of this user, in no order, until visit returns other than 0. */
 

@@ -6,7 +6,7 @@
  * ACCOUNT is a file that is mapped: per thread, how many messages were begun and how many calls have
  * returned. It outlives every way to die, so whoever reads it knows what must have been heard.
  * A message is "RUN thread number padding.", one call each. HOW: write, fprintf, syslog, mixed.
- * LONG: every so many messages one is some 40 kB long; 0: none. END says how the process ends
+ * LONG: every so many messages one is some 40 kB long, but for syslog; 0: none. END says how the process ends
  * when the first thread is done; with a + before it, all threads are waited for, else the
  * others are interrupted where they are. THREAD: the number of the first thread; the second role
  * that exec starts goes on with the numbers above.
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +37,9 @@ static char **arguments;
 static const char *run, *how;
 static uint64_t messages, long_every, first_thread;
 
-static size_t padding(uint64_t thread, uint64_t number)
+static size_t padding(uint64_t thread, uint64_t number, bool may_be_long)
 {
-	if (long_every && number % long_every == long_every - 1 - thread)
+	if (may_be_long && long_every && number % long_every == long_every - 1 - thread)
 		return LONGEST;
 	return number * 7919 % 97;
 }
@@ -47,7 +48,7 @@ static void say(uint64_t thread, uint64_t number, char *text)
 {
 	static const char *const ways[] = { "write", "fprintf", "syslog" };
 	const char *way = strcmp(how, "mixed") == 0 ? ways[number % 3] : how;
-	size_t pad = padding(thread, number);
+	size_t pad = padding(thread, number, *way != 's');
 	int head = snprintf(text, 100, "%s %d %llu ", run, (int)thread, (unsigned long long)number);
 	size_t length = (size_t)head + pad;
 

@@ -89,6 +89,8 @@ KINDS = [
 
 def varied(kind, rng):
     """The same kind of round with the rest drawn anew, for the long form."""
+    if kind in LOSSES:
+        return kind
     plan = dataclasses.replace(kind)
     if plan.trouble != "both":
         plan.how = rng.choice(["write", "fprintf", "syslog", "mixed", "mixed"])
@@ -119,7 +121,9 @@ class Account:
 
 
 def padding(plan, thread, number):
-    if plan.long_every and number % plan.long_every == plan.long_every - 1 - thread:
+    by_syslog = plan.how == "syslog" or (plan.how == "mixed" and number % 3 == 2)
+    if plan.long_every and not by_syslog and \
+            number % plan.long_every == plan.long_every - 1 - thread:
         return 40000
     return number * 7919 % 97
 
@@ -335,12 +339,17 @@ class Drain:
         self.ours, self.theirs = os.pipe()
         self.data = bytearray()
         self.ended = threading.Event()
+        self.reading = threading.Event()
+        self.reading.set()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def read(self):
         while piece := os.read(self.ours, 1 << 16):
             self.data += piece
+            self.reading.wait()
+            if len(piece) < 1 << 15:
+                time.sleep(0.001)  # rather than be woken for each line
         self.ended.set()
 
     def close(self):
@@ -537,7 +546,6 @@ class Round:
 
     def settle(self):
         left = not self.reap_all(SETTLE_LIMIT)
-        if os.environ.get("TIMES"): print("reaped", time.monotonic())
         if left:
             self.complaints.append("processes stay behind: " + self.describe())
         if self.plan.trouble == "both":
@@ -616,7 +624,6 @@ class Round:
         self.start()
         self.make_trouble()
         status = self.program.wait()
-        if os.environ.get("TIMES"): print("program", time.monotonic() - started)
         wanted = {self.expected_status()} | ({-9} if self.plan.end == "outside" else set())
         if status not in wanted:
             self.complaints.append(f"exit status {status}, not {wanted}")
@@ -625,6 +632,113 @@ class Round:
         total, heard = self.check()
         return f"{total} messages, {self.kills} kills of the collector, {heard.repeats} times " \
                f"back ({heard.repeated} lines again), {ms:.0f} ms"
+
+
+class LossRound(Round):
+    """A reader that stands still, and policies that lose: what arrived and what was announced as
+    lost is together what was said."""
+
+    def sink(self):
+        return {"console": "console?format=json&queue=64K&overflow=drop",
+                "console-text": "console?format=text&queue=64K&overflow=drop",
+                "console-raw": "console?format=raw&queue=64K&overflow=drop",
+                "unix": f"{self.peer and self.peer.spec}?format=json&queue=64K&overflow=drop",
+                "tcp": f"{self.peer and self.peer.spec}?format=json&queue=64K&"
+                       "overflow=timeout:20ms",
+                "file": f"file:{self.out}?format=json"}[self.plan.sink]
+
+    def start(self):
+        # The shell keeps the session when the talker has ended.
+        plan = self.plan
+        talker = [TALKER, self.account.path, self.run, str(self.messages), plan.how, "0", "+exit",
+                  "0"]
+        argv = [HARK, "run", "--to", self.sink(), "--ring", plan.ring, "--overflow",
+                plan.trouble, "--exit-timeout", "300ms", "--", "/bin/sh", "-c", " ".join(talker) + "; echo $?; read line"]
+        self.program = subprocess.Popen(argv, stdin=subprocess.PIPE, cwd=self.top,
+                                        stdout=subprocess.PIPE, stderr=self.stderr.theirs,
+                                        env=self.env())
+        os.close(self.stderr.theirs)
+
+    def reader(self):
+        return self.peer.reading if self.peer else self.stderr.reading
+
+    def go(self):
+        started = time.monotonic()
+        if self.plan.sink != "file":
+            self.reader().clear()
+        self.start()
+        while self.plan.trouble != "block" and not self.said():
+            self.signal(["collector"], signal.SIGSTOP, signal.SIGCONT,
+                        pause=self.rng.uniform(0, 0.05))
+        self.said(ROUND_LIMIT)
+        self.reader().set()
+        drained = subprocess.run([HARK, "drain"], env=self.env(), check=False, timeout=ROUND_LIMIT)
+        if drained.returncode:
+            self.complaints.append(f"drain: {drained.returncode}")
+        stats = self.told_by_stats()
+        self.program.communicate(b"\n", timeout=ROUND_LIMIT)
+        self.settle()
+        ms = (time.monotonic() - started) * 1000
+        return self.check_sums(stats) + f", {ms:.0f} ms"
+
+    def said(self, seconds=0):
+        """Whether the talker has ended."""
+        return bool(select.select([self.program.stdout], [], [], seconds)[0])
+
+    def told_by_stats(self):
+        """The losses as `hark stats` has them, once they no longer change."""
+        until, before = time.monotonic() + 5, None
+        while time.monotonic() < until:
+            rows = harness.ask("stats", self.runtime)
+            lost = rows[0]["lost"] if rows else {}
+            if lost == before:
+                break
+            before = lost
+            time.sleep(0.25)
+        return sum(before.values())
+
+    def check_sums(self, stats):
+        _, done = self.account.read()
+        if self.peer:
+            data = b"".join(self.peer.streams())
+        elif self.plan.sink == "file":
+            data = read(self.out)
+        else:
+            data = bytes(self.stderr.data)
+        pattern = re.compile(b"^" + PATTERNS[self.plan.format].replace(b"RUN", self.run.encode())
+                             + b"$", re.M)
+        found = pattern.findall(data)
+        announced = sum(map(int, re.findall(rb"(\d+) messages \(\d+ bytes\) lost", data)))
+        others = [line for line in data.split(b"\n")
+                  if line and not pattern.match(line) and b" lost: " not in line]
+        if others:
+            self.complaints.append(f"no line of this run, or torn: {others[:3]}")
+        last = [0] * THREADS
+        for row in found:
+            if int(row[2]) <= last[int(row[1])]:
+                self.complaints.append(f"thread {int(row[1])}: {int(row[2])} again")
+                break
+            last[int(row[1])] = int(row[2])
+        said = sum(done)
+        if len(found) + announced != said:
+            self.complaints.append(f"{len(found)} arrived + {announced} announced as lost = "
+                                   f"{len(found) + announced}, not {said}")
+        if stats != said - len(found):
+            self.complaints.append(f"stats say {stats} lost, {said - len(found)} are missing")
+        return f"{said} messages, {len(found)} arrived, {announced} announced as lost"
+
+
+# trouble is the ring's policy here
+LOSSES = [
+    Plan("lost-console", sink="console", trouble="block"),
+    Plan("lost-console-text", sink="console-text", format="text", trouble="block"),
+    Plan("lost-console-raw", sink="console-raw", format="raw", trouble="block"),
+    Plan("lost-unix", sink="unix", trouble="block"),
+    Plan("lost-tcp", sink="tcp", trouble="block"),
+    Plan("lost-ring", sink="file", trouble="drop", ring="64K"),
+    Plan("lost-timeout", sink="file", trouble="timeout:1ms", ring="64K"),
+    Plan("lost-overwrite", sink="file", trouble="overwrite", ring="64K"),
+]
 
 
 def read(path):
@@ -637,7 +751,8 @@ def read(path):
 
 def play(plan, seed, messages):
     with contextlib.ExitStack() as stack:
-        one = Round(plan, seed, messages, stack)
+        kind = LossRound if plan in LOSSES else Round
+        one = kind(plan, seed, messages, stack)
         figures = one.go()
         if one.complaints and KEEP:
             for name in rotated(one.out):
@@ -650,7 +765,7 @@ def play(plan, seed, messages):
 
 def rounds(args, seconds):
     """(name, seed, plan, messages), for as long as it is wanted."""
-    kinds = [k for k in KINDS
+    kinds = [k for k in KINDS + LOSSES
              if not args.patterns or any(fnmatch.fnmatch(k.kind, p) for p in args.patterns)]
     long = seconds >= 10
     count = args.rounds or (100 if long else len(kinds))
