@@ -75,7 +75,9 @@ static bool ours(unsigned state)
  * last process of the session has, so it is told when one may have. */
 static void tell_closed(int fd)
 {
-	struct record_info info = { .fd = (uint16_t)fd, .source = SOURCE_HARK, .kind = RECORD_CLOSED };
+	struct record_info info = { .fd = (uint16_t)fd,
+				    .source = SOURCE_HARK,
+				    .kind = RECORD_CLOSED };
 
 	if (!shim.sandboxed)
 		capture_message(&info, NULL, 0);
@@ -85,7 +87,7 @@ static void remember(int fd, unsigned state)
 {
 	if ((unsigned)fd >= SHIM_FDS)
 		return;
-	unsigned before = atomic_exchange_explicit(&shim.fds[fd], (uint8_t)state, memory_order_relaxed);
+	unsigned before = atomic_exchange(&shim.fds[fd], (uint8_t)state);
 	if (ours(before) && !ours(state) && shim_listening() && shim.session.control->console)
 		tell_closed(fd);
 }
@@ -170,8 +172,9 @@ static bool same_by_name(int fd, const char *path)
 		named = STDOUT_FILENO;
 	for (unsigned i = 0; i < 2; i++) {
 		size_t n = strlen(prefixes[i]);
-		if (strncmp(path, prefixes[i], n) == 0 && path[n] >= '0' && path[n] <= '9' && !path[n + 1])
-			named = path[n] - '0';
+		unsigned digit = strncmp(path, prefixes[i], n) == 0 ? (unsigned)path[n] - '0' : 10;
+		if (digit < 10 && !path[n + 1])
+			named = (int)digit;
 	}
 	if (named < 0)
 		return false;
@@ -194,7 +197,8 @@ void capture_opened(int fd, const char *path, int flags)
 		return;
 	unsigned which = 0;
 	for (const char *glob = c->paths; *glob; glob += strlen(glob) + 1, which++)
-		if (FD_CAPTURED_PATH + which <= UINT8_MAX && parse_glob(glob, path) && !thread_borrows())
+		if (FD_CAPTURED_PATH + which <= UINT8_MAX && parse_glob(glob, path) &&
+		    !thread_borrows())
 			remember(fd, FD_CAPTURED_PATH + which);
 }
 
@@ -240,7 +244,9 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 	if (__builtin_expect(error == 0, 1))
 		return 0;
 	if (error == -EPIPE) {
-		abandon();
+		/* Behind a filter we cannot wait for room: this message goes its own way, no more. */
+		if (!shim.sandboxed)
+			abandon();
 		return -EPIPE;
 	}
 	size_t bytes = 0;
@@ -258,7 +264,8 @@ static ssize_t write_really(int fd, const struct iovec *parts, unsigned count)
 }
 
 /* Parts that can be read, up to what one call may take; the bytes in them, or -EFAULT. */
-static ssize_t sift(const struct iovec *parts, unsigned count, struct iovec *sound, unsigned *sounds)
+static ssize_t sift(const struct iovec *parts, unsigned count, struct iovec *sound,
+		    unsigned *sounds)
 {
 	const size_t most = 0x7ffff000; /* MAX_RW_COUNT of the kernel */
 	size_t total = 0;
@@ -375,9 +382,11 @@ ssize_t capture_bytes(int fd, unsigned state, const void *bytes, size_t count)
 	struct iovec part = { (void *)bytes, count };
 	struct record_info info;
 
-	if (__builtin_expect(!shim_listening() || count - 1 >= ring_record_most(&shim.session.ring) ||
-			     memory_readable(bytes, count) != count || c->mirror || shim.leaving ||
-			     shim_thread.borrower || atomic_load(&c->console_broken), 0))
+	bool other = !shim_listening() || count - 1 >= ring_record_most(&shim.session.ring) ||
+		     memory_readable(bytes, count) != count || c->mirror || shim.leaving ||
+		     shim_thread.borrower ||
+		     atomic_load_explicit(&c->console_broken, memory_order_relaxed);
+	if (__builtin_expect(other, 0))
 		return capture_write(fd, state, &part, 1);
 	describe(fd, state, &info);
 	if (capture_message(&info, &part, 1) != 0)
@@ -402,9 +411,11 @@ void capture_settle(enum session_wait what, uint64_t timeout_ns)
 	uint64_t shown = atomic_load(&c->shown);
 	if (shown == shim.gave_up_at && shown != 0)
 		return; /* nothing has moved since we waited in vain */
-	if (session_wait_for(&shim.session, what, session_position(&shim.session), timeout_ns) ==
-	    -ETIMEDOUT)
+	int error = session_wait_for(&shim.session, what, session_position(&shim.session), timeout_ns);
+	if (error == -ETIMEDOUT)
 		shim.gave_up_at = atomic_load(&c->shown);
+	else if (error == -EPIPE && atomic_load(&c->state) == SESSION_LIVE)
+		abandon();
 }
 
 void capture_order(unsigned state)

@@ -43,7 +43,8 @@ HOOKED void __assert(const char *assertion, const char *file, int line)
 	__builtin_unreachable();
 }
 
-HOOKED void __assert_perror_fail(int number, const char *file, unsigned int line, const char *function)
+HOOKED void __assert_perror_fail(int number, const char *file, unsigned int line,
+				 const char *function)
 {
 	hook_asserted = true;
 	REAL(__assert_perror_fail)(number, file, line, function);
@@ -54,7 +55,8 @@ static void report(void)
 {
 	const struct abort_message *message = last_words ? *last_words : NULL;
 
-	if (!message || hook_asserted || memory_readable(message, sizeof *message) < sizeof *message ||
+	if (!message || hook_asserted ||
+	    memory_readable(message, sizeof *message) < sizeof *message ||
 	    atomic_load(&shim.stage) != SHIM_LISTENING)
 		return;
 	size_t length = memory_readable(message->text, 1024);
@@ -62,8 +64,11 @@ static void report(void)
 	if (length == 0)
 		return;
 	/* libc has written them to descriptor 2 already: a console there need not repeat them. */
-	struct record_info info = { .fd = STDERR_FILENO, .source = SOURCE_STDERR, .kind = RECORD_TEXT,
-				    .flags = RECORD_MIRRORED, .detail = STDERR_FILENO };
+	struct record_info info = { .fd = STDERR_FILENO,
+				    .source = SOURCE_STDERR,
+				    .kind = RECORD_TEXT,
+				    .flags = RECORD_MIRRORED,
+				    .detail = STDERR_FILENO };
 	struct iovec part = { (void *)message->text, length };
 	capture_message(&info, &part, 1);
 }
@@ -82,7 +87,8 @@ static void on_abort(int number)
 
 void hook_abort(void)
 {
-	struct sigaction now, wanted = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK | SA_RESTART };
+	struct sigaction wanted = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK | SA_RESTART };
+	struct sigaction now;
 
 	last_words = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 	if (!last_words || REAL(sigaction)(SIGABRT, NULL, &now) != 0 || now.sa_flags & SA_SIGINFO ||

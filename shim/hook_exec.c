@@ -108,7 +108,8 @@ static bool look(char *const *envp, struct carried *c)
 
 static size_t preload_bytes(const struct carried *c)
 {
-	return sizeof "LD_PRELOAD=" + strlen(shim.preload) + 1 + (c->preload ? strlen(c->preload) : 0);
+	size_t theirs = c->preload ? strlen(c->preload) : 0;
+	return sizeof "LD_PRELOAD=" + strlen(shim.preload) + 1 + theirs;
 }
 
 static void fill(char *const *envp, struct carried *c, char **to, char *preload, size_t bytes)
@@ -181,7 +182,8 @@ HOOKED int fexecve(int fd, char *const argv[], char *const envp[])
 	return REAL(fexecve)(fd, argv, envp);
 }
 
-HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[],
+		    int flags)
 {
 	CARRY(envp);
 	return REAL(execveat)(directory, path, argv, envp, flags);

@@ -11,7 +11,9 @@
 
 void hook_exit_settle(void)
 {
-	struct record_info leaving = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_LEAVING };
+	struct record_info leaving = { .fd = 0xffff,
+				       .source = SOURCE_HARK,
+				       .kind = RECORD_LEAVING };
 
 	if (atomic_load(&shim.stage) != SHIM_LISTENING || thread_borrows())
 		return;

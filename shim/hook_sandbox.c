@@ -21,6 +21,17 @@ struct before {
 	bool changed, no_calls;
 };
 
+/* The collector polls until all who said so have ended. */
+static void announce(bool wanted)
+{
+	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_SANDBOX,
+				    .detail = wanted };
+	int saved = errno;
+
+	capture_message(&info, NULL, 0);
+	errno = saved;
+}
+
 /* Before the real call: afterwards even this would be too much. */
 static struct before enter_sandbox(void)
 {
@@ -34,6 +45,7 @@ static struct before enter_sandbox(void)
 	for (unsigned i = 0; i < c->chosen_count && i < CONTROL_CHOSEN; i++)
 		capture_state(c->chosen[i].fd); /* nobody can look later */
 	atomic_fetch_add(&c->polled, 1);        /* before the poke: who wakes up shall see it */
+	announce(true);
 	ring_poke(&shim.session.ring);
 	shim.policy.no_calls = true;
 	shim.sandboxed = true;
@@ -48,6 +60,8 @@ static void leave_sandbox(struct before before)
 	shim.sandboxed = false;
 	shim.policy.no_calls = before.no_calls;
 	atomic_fetch_sub(&shim.session.control->polled, 1);
+	if (!before.no_calls)
+		announce(false);
 }
 
 HOOKED int prctl(int option, ...)

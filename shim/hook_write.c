@@ -183,7 +183,8 @@ HOOKED ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
 	struct stat from, to;
 	unsigned state = capture_state(out);
 	if (capture_is(state) && !out_offset && sysio_fstat(in, &from) == 0 &&
-	    sysio_fstat(out, &to) == 0 && (S_ISFIFO(from.st_mode) ? !in_offset : S_ISFIFO(to.st_mode)))
+	    sysio_fstat(out, &to) == 0 &&
+	    (S_ISFIFO(from.st_mode) ? !in_offset : S_ISFIFO(to.st_mode)))
 		return copy_from(in, in_offset, out, state, count);
 	capture_order(state);
 	return REAL(splice)(in, in_offset, out, out_offset, count, flags);

@@ -12,7 +12,8 @@ struct real real;
 
 enum { EARLY, LATE };
 
-#define HOOK(result, name, parameters, when) { #name, offsetof(struct real, name), (when) == EARLY },
+#define HOOK(result, name, parameters, when) \
+	{ #name, offsetof(struct real, name), (when) == EARLY },
 #define HOOK_ALIAS(name, of)
 static const struct {
 	const char *name;

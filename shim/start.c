@@ -68,6 +68,8 @@ struct starter {
 	char answer_fd[16], pid[16];
 	char *environment[1024];
 	char *argv[10];
+	char *stack;          /* CHILD_STACK bytes, for each of two */
+	int status;
 };
 
 /* Runs in the child, on a stack of its own, in our memory: system calls only. */
@@ -77,6 +79,19 @@ static int start_command(void *argument)
 
 	sysio_call(SYS_execve, (long)s->program, (long)s->argv, (long)s->environment, 0, 0, 0);
 	return 127;
+}
+
+/* Between us and the command, in our memory as well: exec gives a process back the signal that it sends
+ * at its end, and only its parent gets that. Ours would be a SIGCHLD that the program did not expect. */
+static int stand_between(void *argument)
+{
+	struct starter *s = argument;
+
+	pid_t child = clone(start_command, s->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	while (child > 0 &&
+	       sysio_call(SYS_wait4, child, (long)&s->status, __WALL, 0, 0, 0) == -EINTR)
+		;
+	return child > 0 ? 0 : 1;
 }
 
 /* The command stands beside the shim, or in ../bin. */
@@ -118,48 +133,83 @@ static void prepare(struct starter *s, int answer_fd)
 	memcpy(s->argv, argv, sizeof argv);
 }
 
-/* The answer is the session's directory. The child sends no SIGCHLD, and only we can wait for it. */
-static int run_starter(struct starter *s, char *stack, char *dir, size_t bytes, int *status)
+/* Above the standard descriptors, which may be closed: the command would take it for one of them. It
+ * is read when all has ended, and must then not be waited for. */
+static int open_answer(int fds[2])
 {
-	int fds[2];
+	enum { ABOVE = 3 };
 
-	int error = (int)sysio_call(SYS_pipe2, (long)fds, 0, 0, 0, 0, 0);
+	int error = (int)sysio_call(SYS_pipe2, (long)fds, O_NONBLOCK, 0, 0, 0, 0);
+	for (int i = 0; i < 2 && !error; i++) {
+		if (fds[i] >= ABOVE)
+			continue;
+		int raised = (int)sysio_call(SYS_fcntl, fds[i], F_DUPFD, ABOVE, 0, 0, 0);
+		if (raised < 0)
+			error = raised;
+		sysio_close(fds[i]);
+		fds[i] = raised;
+	}
+	return error;
+}
+
+static size_t read_answer(int fd, char *dir, size_t bytes)
+{
+	size_t used = 0;
+
+	while (used < bytes - 1) {
+		ssize_t n = sysio_read(fd, dir + used, bytes - 1 - used);
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	dir[used] = 0;
+	return used;
+}
+
+/* The answer is the session's directory. The child sends no SIGCHLD, and only we can wait for it; nor
+ * shall a program that adopts orphans meet the collector. */
+static int run_starter(struct starter *s, char *dir, size_t bytes)
+{
+	int fds[2], status, adopts = 0;
+
+	int error = open_answer(fds);
 	if (error)
 		return error;
 	prepare(s, fds[1]);
-	pid_t child = clone(start_command, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	sysio_call(SYS_prctl, PR_GET_CHILD_SUBREAPER, (long)&adopts, 0, 0, 0, 0);
+	if (adopts)
+		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0, 0);
+	pid_t child = clone(stand_between, s->stack + 2 * CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
 	sysio_close(fds[1]);
-	size_t used = 0;
-	for (ssize_t n = 1; child > 0 && n > 0 && used < bytes - 1; used += n > 0 ? (size_t)n : 0) {
-		n = sysio_read(fds[0], dir + used, bytes - 1 - used);
-		if (n == -EINTR)
-			n = 0;
-	}
-	dir[used] = 0;
+	if (adopts)
+		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0);
+	size_t used = child > 0 ? read_answer(fds[0], dir, bytes) : 0;
 	sysio_close(fds[0]);
 	if (child <= 0)
 		return child ? -EAGAIN : -ECHILD;
-	while (sysio_call(SYS_wait4, child, (long)status, __WCLONE, 0, 0, 0) == -EINTR)
+	while (sysio_call(SYS_wait4, child, (long)&status, __WCLONE, 0, 0, 0) == -EINTR)
 		;
 	return used && dir[0] == '/' ? 0 : -ECHILD;
 }
 
 static int begin_session(char *dir, size_t bytes)
 {
-	int status = 0;
-	struct starter *s = sysio_map(sizeof *s + CHILD_STACK, PROT_READ | PROT_WRITE,
-				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const size_t mapped = sizeof(struct starter) + 2 * CHILD_STACK;
+	struct starter *s = sysio_map(mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sysio_is_error(s))
 		return (int)(intptr_t)s;
+	s->stack = (char *)s + sizeof *s;
 	int error = -ENOENT;
 	if (find_command(s->program, sizeof s->program))
-		error = run_starter(s, (char *)s + sizeof *s, dir, bytes, &status);
+		error = run_starter(s, dir, bytes);
 	/* In a chroot that the session was carried into, neither is there: not the user's mistake. */
 	if (error == -ENOENT && !variable("HARK_SESSION"))
 		complain("no hark command beside the shim or in ../bin", 0);
 	if (error && is_set("HARK_STRICT"))
 		sysio_call(SYS_exit_group, STRICT_EXIT, 0, 0, 0, 0, 0);
-	sysio_unmap(s, sizeof *s + CHILD_STACK);
+	sysio_unmap(s, mapped);
 	return error;
 }
 

@@ -44,7 +44,7 @@ static int visit(void *arg, const struct place_session *session)
 {
 	struct list *list = arg;
 
-	if (!remains_alive(session))
+	if (!session->alive)
 		return 0;
 	if (list->json) {
 		print_object(session);

@@ -194,7 +194,7 @@ static int salvage_dir(const struct salvage *s, const char *dir)
 		status = 0;
 	else if (error)
 		cli_say("%s: no session of this version of hark: %s", dir, strerror(-error));
-	else if (remains_alive(&session))
+	else if (session.alive)
 		cli_say("%s: the session of %s is alive (PID %d); `hark drain %d` waits for it",
 			dir, session.control.command, session.control.first_pid,
 			session.control.first_pid);

@@ -22,7 +22,10 @@
 
 int launch_console(void)
 {
-	return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+
+	/* where the limit on descriptors is lower than that */
+	return fd < 0 && errno == EINVAL ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : fd;
 }
 
 static bool own_path(char path[PATH_MAX])

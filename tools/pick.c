@@ -44,7 +44,7 @@ static int visit(void *arg, const struct place_session *session)
 {
 	struct search *search = arg;
 
-	if (!remains_alive(session))
+	if (!session->alive)
 		return 0;
 	if (search->pid) {
 		if (!has_process(session, search->pid))

@@ -12,7 +12,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/collect/checkpoint.h"
-#include "lib/session/process.h"
 #include "tools/cli.h"
 
 struct search {
@@ -22,17 +21,9 @@ struct search {
 	int64_t said_ns;
 };
 
-bool remains_alive(const struct place_session *session)
-{
-	const struct control *c = &session->control;
-
-	return session->alive &&
-	       !(process_is_zombie(c->collector_pid) && process_is_zombie(c->guardian_pid));
-}
-
 bool remains_in(const struct place_session *session)
 {
-	return !remains_alive(session) && session->control.state != SESSION_ENDED;
+	return !session->alive && session->control.state != SESSION_ENDED;
 }
 
 int64_t remains_said_ns(const struct place_session *session)
@@ -74,11 +65,20 @@ static bool first_to_say(const char *dir)
 	return fd >= 0;
 }
 
+/* One that ended as it should, while we looked, has said so before its collector was gone. */
+static bool still_remains(const char *dir)
+{
+	static struct place_session again;
+
+	return place_read(dir, &again) == 0 && remains_in(&again);
+}
+
 static int look(void *arg, const struct place_session *session)
 {
 	struct search *search = arg;
 
-	if (remains_in(session) && first_to_say(session->dir) && search->found++ == 0) {
+	if (remains_in(session) && still_remains(session->dir) && first_to_say(session->dir) &&
+	    search->found++ == 0) {
 		strcpy(search->command, session->control.command);
 		search->said_ns = remains_said_ns(session);
 	}

@@ -9,16 +9,13 @@
 
 #include "lib/session/place.h"
 
-bool remains_alive(const struct place_session *session);
-/* place_session's `alive`, but that nobody collects who has ended and was not waited for: in a
-	 * container, there may be nobody who does that. */
 bool remains_in(const struct place_session *session);
 	/* Nobody collects there any more, and not all was delivered. */
 int64_t remains_said_ns(const struct place_session *session);
-/* The time of the last message that was collected there; where there is none, of the session's
+	/* The time of the last message that was collected there; where there is none, of the session's
 	 * start. UTC. */
 void remains_announce(void);
-/* Says on standard error, once for each such session, that `hark salvage` can deliver it. Looks for a
+	/* Says on standard error, once for each such session, that `hark salvage` can deliver it. Looks for a
 	 * millisecond at most. */
 void remains_time(char text[32], int64_t time_ns);
 	/* "2024-02-29 13:00:00", by TZ */

@@ -35,7 +35,8 @@ bool clock_counter_usable(void)
 		return false;
 	ssize_t n = sysio_read(fd, name, sizeof name - 1);
 	sysio_close(fd);
-	return n > 0 && (strncmp(name, "tsc", 3) == 0 || strncmp(name, "arch_sys_counter", 16) == 0);
+	return n > 0 && (strncmp(name, "tsc", 3) == 0 ||
+			 strncmp(name, "arch_sys_counter", 16) == 0);
 }
 
 void clock_base_now(struct clock_base *base, bool counter)
@@ -63,7 +64,8 @@ void clock_base_now(struct clock_base *base, bool counter)
 void clock_map_init(struct clock_map *map, const struct clock_base *first)
 {
 	map->first = *first;
-	map->offset_ns = first->realtime_ns - (int64_t)first->monotonic_ns;
+	/* Without overflow: what stands in shared memory may be anything. */
+	map->offset_ns = (int64_t)((uint64_t)first->realtime_ns - first->monotonic_ns);
 	clock_map_refresh(map);
 }
 
@@ -83,5 +85,9 @@ int64_t clock_map_ns(const struct clock_map *map, uint64_t ticks)
 	double ns_passed = (double)(map->now.monotonic_ns - map->first.monotonic_ns);
 	double rate = map->first.counter && ticks_passed > 0 ? ns_passed / ticks_passed : 1.0;
 
-	return (int64_t)map->now.monotonic_ns + map->offset_ns - (int64_t)(back * rate);
+	double ns_back = back * rate;
+
+	if (!(ns_back > -1e18 && ns_back < 1e18))
+		ns_back = 0;
+	return (int64_t)(map->now.monotonic_ns + (uint64_t)map->offset_ns - (uint64_t)(int64_t)ns_back);
 }

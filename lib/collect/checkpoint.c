@@ -17,34 +17,59 @@ struct checkpoint_slot {
 	_Alignas(64) char lines[CHECKPOINT_LINES];
 };
 
-enum { SLOTS = 2 };
+enum { SLOTS = 2, SLOTS_BYTES = SLOTS * sizeof(struct checkpoint_slot) };
+enum { ALL_BYTES = SLOTS_BYTES + SLOTS * CHECKPOINT_JOINS };
+
+static int allocate(int fd, size_t bytes)
+{
+	int error;
+
+	do
+		error = posix_fallocate(fd, 0, (off_t)bytes);
+	while (error == EINTR);
+	return -error;
+}
 
 int checkpoint_open(struct checkpoint_file *f, const char *path)
 {
 	struct stat st;
-	const size_t bytes = SLOTS * sizeof(struct checkpoint_slot);
 
-	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	*f = (struct checkpoint_file){ .fd = -1 };
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	int error = fstat(fd, &st) != 0 ? -errno : 0;
-	if (!error && st.st_size == 0)
-		error = -posix_fallocate(fd, 0, (off_t)bytes);
-	else if (!error && (size_t)st.st_size != bytes)
+	if (!error && (!S_ISREG(st.st_mode) || st.st_size > ALL_BYTES))
 		error = -EINVAL;
-	void *at = error ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* Also where its making was cut short. A hole would be a SIGBUS on a full file system. */
+	if (!error)
+		error = allocate(fd, st.st_size == ALL_BYTES ? ALL_BYTES : SLOTS_BYTES);
+	void *at = error ? MAP_FAILED
+			 : mmap(NULL, ALL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (!error && at == MAP_FAILED)
 		error = -errno;
-	close(fd);
-	*f = (struct checkpoint_file){ .slots = error ? NULL : at };
-	return error;
+	if (error) {
+		close(fd);
+		return error;
+	}
+	f->slots = at;
+	f->fd = fd;
+	f->joins = st.st_size == ALL_BYTES;
+	return 0;
 }
 
 void checkpoint_close(struct checkpoint_file *f)
 {
-	if (f->slots)
-		munmap(f->slots, SLOTS * sizeof *f->slots);
-	f->slots = NULL;
+	if (!f->slots)
+		return;
+	munmap(f->slots, ALL_BYTES);
+	close(f->fd);
+	*f = (struct checkpoint_file){ .fd = -1 };
+}
+
+static void *joins_of(const struct checkpoint_file *f, const struct checkpoint_slot *slot)
+{
+	return (char *)f->slots + SLOTS_BYTES + (slot - f->slots) * CHECKPOINT_JOINS;
 }
 
 bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const void **lines)
@@ -58,8 +83,15 @@ bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const 
 	*state = newest->state;
 	if (state->lines_bytes > CHECKPOINT_LINES)
 		state->lines_bytes = 0;
+	if (state->joins_bytes > CHECKPOINT_JOINS || !f->joins)
+		state->joins_bytes = 0;
 	*lines = newest->lines;
 	return true;
+}
+
+const void *checkpoint_loaded_joins(const struct checkpoint_file *f)
+{
+	return joins_of(f, &f->slots[atomic_load(&f->slots[1].generation) == f->generation]);
 }
 
 static struct checkpoint_slot *next_slot(struct checkpoint_file *f)
@@ -74,6 +106,21 @@ void *checkpoint_lines(struct checkpoint_file *f)
 
 	atomic_store(&slot->generation, 0);
 	return slot->lines;
+}
+
+bool checkpoint_can_join(struct checkpoint_file *f)
+{
+	if (!f->joins)
+		f->joins = allocate(f->fd, ALL_BYTES) == 0;
+	return f->joins;
+}
+
+void *checkpoint_joins(struct checkpoint_file *f)
+{
+	struct checkpoint_slot *slot = next_slot(f);
+
+	atomic_store(&slot->generation, 0);
+	return joins_of(f, slot);
 }
 
 void checkpoint_save(struct checkpoint_file *f, const struct checkpoint *state)

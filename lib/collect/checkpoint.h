@@ -14,12 +14,12 @@
 
 #include "lib/session/control.h"
 
-enum { CHECKPOINT_LINES = 256 << 10 };
+enum { CHECKPOINT_LINES = 256 << 10, CHECKPOINT_JOINS = 1 << 20 };
 
 struct checkpoint {
 	uint64_t position;     /* of the next record */
 	uint64_t done;         /* bytes of that record that became messages already */
-	uint32_t streamed;     /* that record is with the sinks that take bytes as they come */
+	uint32_t streamed;     /* that record is with the sinks that take bytes as they come, or joined */
 	uint32_t console_open; /* the console's last line has no newline yet */
 	uint64_t console_writer; /* … and this (tid, descriptor) wrote it */
 	uint64_t seq;
@@ -30,12 +30,16 @@ struct checkpoint {
 	} told[CONTROL_SINKS][LOST_NR]; /* losses that the sink's stream speaks of */
 	uint64_t heads[CONTROL_SINKS];
 	uint64_t lines_bytes;  /* of unfinished lines, as assemble_save() wrote them */
+	uint64_t joins_bytes;  /* of calls of which only a part has come, as join_save() wrote them */
+	uint64_t sandboxes;    /* processes that said they will not wake us (control->polled) */
 };
 
 struct checkpoint_slot;
 
 struct checkpoint_file {
-	struct checkpoint_slot *slots; /* two, mapped */
+	struct checkpoint_slot *slots; /* two, mapped; behind them, two places for joins */
+	int fd;
+	bool joins;            /* these two have memory: few sessions need it */
 	uint64_t generation;
 };
 
@@ -44,8 +48,14 @@ int checkpoint_open(struct checkpoint_file *f, const char *path);
 void checkpoint_close(struct checkpoint_file *f);
 bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const void **lines);
 	/* The newest; false where there is none yet. *lines: state->lines_bytes of them, in the file. */
+const void *checkpoint_loaded_joins(const struct checkpoint_file *f);
+	/* of the newest, state->joins_bytes of them; only directly after a successful load */
 void *checkpoint_lines(struct checkpoint_file *f);
 	/* where the next checkpoint's lines go, CHECKPOINT_LINES bytes */
+bool checkpoint_can_join(struct checkpoint_file *f);
+	/* Whether there is memory for joins; the first call asks for it. */
+void *checkpoint_joins(struct checkpoint_file *f);
+	/* Where the next checkpoint's joins go, CHECKPOINT_JOINS bytes. Only if checkpoint_can_join(). */
 void checkpoint_save(struct checkpoint_file *f, const struct checkpoint *state);
 
 #endif

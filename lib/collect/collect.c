@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,25 +26,26 @@
 #include "lib/collect/collector.h"
 #include "lib/collect/tap.h"
 #include "lib/collect/guardian.h"
+#include "lib/collect/round.h"
 #include "lib/collect/setup.h"
 #include "lib/collect/stats.h"
 #include "lib/session/place.h"
 
 enum {
-	BATCH_RECORDS = 2048,
 	BUSY_RECORDS = 64,         /* after so many, there is likely more */
 	NAP_LEAST_NS = 50000,
 	NAP_MOST_NS = 4000000,
 	POLLED_NAP_NS = 5000000,   /* somebody behind a seccomp filter cannot wake us */
 	AWAKE_NS = 20000000,       /* naps, before it sleeps until woken */
 	POLL_NS = 5000000,         /* waits for descriptors look at the ring this often */
-	RETRY_NS = 1000000,
 	UNTOLD_NS = 100000000,     /* losses that found no room to be announced are tried again */
 	TEND_NS = 1000000000,      /* what the ring has set aside is looked at this often */
 };
 
+#define EXIT_MOST_NS UINT64_C(86400000000000) /* as settings.def has it */
+
 static volatile sig_atomic_t reopen_wanted, end_wanted;
-static struct ring *signal_ring;
+static int signal_fd = -1; /* that one came, for the thread that waits */
 static struct collect_delivery last_delivery;
 
 static void on_signal(int number)
@@ -52,15 +54,19 @@ static void on_signal(int number)
 		reopen_wanted = 1;
 	else
 		end_wanted = 1;
-	if (signal_ring)
-		ring_poke(signal_ring);
+	/* Not only a poke: the sleep that it should end may be about to begin. */
+	uint64_t one = 1;
+	sysio_write(signal_fd, &one, sizeof one);
 }
 
-static void set_signals(struct ring *ring)
+static void set_signals(struct collector *c)
 {
 	struct sigaction caught = { .sa_handler = on_signal }, ignored = { .sa_handler = SIG_IGN };
 
-	signal_ring = ring;
+	reopen_wanted = end_wanted = 0;
+	signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (signal_fd >= 0)
+		watch_add_fd(&c->watch, signal_fd, WATCH_NONE, false);
 	sigaction(SIGHUP, &caught, NULL);
 	sigaction(SIGTERM, &caught, NULL);
 	sigaction(SIGINT, &caught, NULL);
@@ -70,111 +76,13 @@ static void set_signals(struct ring *ring)
 	prctl(PR_SET_NAME, "hark-collector");
 }
 
-/* ---- a round ------------------------------------------------------------------------------------ */
-
-/* Reads until there is nothing, a sink is full, or the batch is. The number of records. */
-static unsigned drain(struct collector *c, enum reader_found *found)
+static void unset_signals(void)
 {
-	unsigned records = 0;
+	int fd = signal_fd;
 
-	*found = READER_RECORD;
-	while (records < BATCH_RECORDS) {
-		if (!c->in_hand) {
-			*found = reader_next(&c->reader, c->now_ns, &c->record);
-			if (*found != READER_RECORD)
-				break;
-			c->in_hand = true;
-		}
-		c->retry_ns = 0;
-		if (deliver_record(c) != 0) {
-			c->retry_ns = c->now_ns + RETRY_NS;
-			break;
-		}
-		c->in_hand = false;
-		c->state.position = c->record.next;
-		c->state.done = 0;
-		c->state.streamed = 0;
-		c->state.records++;
-		c->dirty = true;
-		records++;
-	}
-	if (!c->in_hand && c->state.position != c->reader.at) {
-		c->state.position = c->reader.at; /* holes and fillers at the end */
-		c->dirty = true;
-	}
-	return records;
-}
-
-static void say_last_words(struct collector *c)
-{
-	uint32_t pid;
-
-	while (watch_next_ended(&c->watch, c->state.position, &pid) && !c->in_hand) {
-		if (deliver_end(c, pid) != 0)
-			return;
-		watch_forget(&c->watch, pid);
-		c->dirty = true;
-	}
-}
-
-static void write_down(struct collector *c)
-{
-	if (!c->dirty)
-		return;
-	for (unsigned i = 0; i < c->sink_count; i++) {
-		if (sink_idle(&c->sinks[i]) && c->sinks[i].state == SINK_OPEN)
-			queue_rewind(&c->sinks[i].queue);
-		c->state.heads[i] = c->sinks[i].queue.head;
-	}
-	c->state.lines_bytes = 0;
-	if (c->lines.pending_lines) {
-		int64_t n = assemble_save(&c->lines, checkpoint_lines(&c->file), CHECKPOINT_LINES);
-		c->state.lines_bytes = n > 0 ? (uint64_t)n : 0;
-	}
-	checkpoint_save(&c->file, &c->state);
-	c->dirty = false;
-	TESTPOINT(collect_checkpointed);
-	reader_release(&c->reader, c->state.position, c->now_ns);
-}
-
-struct wait {
-	struct pollfd fds[CONTROL_SINKS];
-	unsigned fd_count;
-	uint64_t deadline_ns;
-};
-
-static void pump(struct collector *c, struct wait *wait)
-{
-	bool shown = true, delivered = true;
-
-	wait->fd_count = 0;
-	wait->deadline_ns = UINT64_MAX;
-	for (unsigned i = 0; i < c->sink_count; i++) {
-		struct sink *s = &c->sinks[i];
-		struct sink_wish wish = { 0, UINT64_MAX };
-		sink_pump(s, c->now_ns, c->state.heads[i], &wish);
-		if (wish.events && s->fd >= 0)
-			wait->fds[wait->fd_count++] = (struct pollfd){ .fd = s->fd, .events = wish.events };
-		if (wish.deadline_ns < wait->deadline_ns)
-			wait->deadline_ns = wish.deadline_ns;
-		if (c->routes[i].console && s->error == -EPIPE)
-			atomic_store(&c->session.control->console_broken, 1);
-		if (sink_idle(s))
-			continue;
-		if (c->routes[i].console && !s->gone)
-			shown = false;
-		if (s->state != SINK_BACKOFF && !s->stalled && !s->gone)
-			delivered = false;
-	}
-	TESTPOINT(collect_pumped);
-	struct control *control = c->session.control;
-	uint64_t was_shown = atomic_load(&control->shown), was_delivered = atomic_load(&control->delivered);
-	uint64_t now_shown = was_shown == UINT64_MAX || !shown ? was_shown : c->state.position;
-	uint64_t now_delivered = delivered ? c->state.position : was_delivered;
-	/* Who asked while all was done already is answered, too. */
-	bool asked = shown && delivered && atomic_load(&control->progress_wanted);
-	if (now_shown != was_shown || now_delivered != was_delivered || asked)
-		session_progress(control, now_shown, now_delivered);
+	signal_fd = -1;
+	if (fd >= 0)
+		close(fd);
 }
 
 static void reopen(struct collector *c)
@@ -207,7 +115,8 @@ static void let_go_of_console(struct collector *c)
 			continue;
 		/* Not yet: something has still to be shown there. Who let go of it may have spoken just
 		 * before, after we had looked into the ring. */
-		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines) {
+		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines || !losses_announce(c, true) ||
+		    !sink_idle(&c->sinks[i])) {
 			c->look_at_console = true;
 		} else if (!anybody_holds_console(c)) {
 			if (session_position(&c->session) != c->state.position ||
@@ -220,6 +129,26 @@ static void let_go_of_console(struct collector *c)
 			session_progress(control, UINT64_MAX, atomic_load(&control->delivered));
 		}
 	}
+}
+
+/* Nobody is left who cannot wake us: no need to look at the ring all the time any more. */
+static void stop_polling(struct collector *c)
+{
+	_Atomic uint32_t *polled = &c->session.control->polled;
+	uint32_t seen = atomic_load(polled);
+	struct stat st;
+
+	c->look_at_polled = false;
+	/* Who is behind a filter, or about to, has said so in the ring, too; else he is not known yet. A child
+	 * inherits the filter and says nothing. */
+	if (!seen || seen != c->state.sandboxes || watch_any_sandboxed(&c->watch))
+		return;
+	if (fstat(c->ring_fd, &st) != 0 ||
+	    (watch_find_more(&c->watch, st.st_dev, st.st_ino) && watch_any_sandboxed(&c->watch)) ||
+	    !atomic_compare_exchange_strong(polled, &seen, 0))
+		return;
+	c->state.sandboxes = 0;
+	c->dirty = true;
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -238,16 +167,19 @@ static uint64_t lines_deadline(const struct collector *c)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
-static void wait_for_more(struct collector *c, const struct wait *wait, uint64_t nap_ns, bool sleep)
+static void wait_for_more(struct collector *c, const struct round_wait *wait, uint64_t nap_ns, bool sleep)
 {
 	struct control *control = c->session.control;
-	uint64_t until = sooner(wait->deadline_ns, lines_deadline(c));
+	uint64_t until = wait->deadline_ns;
 
+	/* Lines that are due already, but find no room or the ring not read, are no reason to spin. */
 	if (c->retry_ns)
 		until = sooner(until, c->retry_ns);
+	else if (c->caught_up)
+		until = sooner(until, sooner(lines_deadline(c), stream_deadline(c)));
 	if (c->untold)
 		until = sooner(until, c->now_ns + UNTOLD_NS);
-	if (c->reader.aside_count || c->reader.missing || c->reader.steals)
+	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched)
 		until = sooner(until, c->now_ns + TEND_NS);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = until > now ? until - now : 0;
@@ -292,20 +224,26 @@ static bool over(struct collector *c)
 	return !watch_find_more(&c->watch, st.st_dev, st.st_ino);
 }
 
-/* What is left in a queue may take its time, within bounds. True: everything has arrived. */
-static bool finish(struct collector *c)
+static uint64_t exit_timeout(const struct collector *c)
 {
-	struct wait wait;
-	uint64_t until = clock_monotonic_ns() + c->session.control->exit_timeout_ns;
+	return sooner(c->session.control->exit_timeout_ns, EXIT_MOST_NS);
+}
+
+/* What is left in a queue may take its time, within bounds. True: everything has arrived. Where
+ * something is still in the ring, unfinished lines are not the end of it: the next one goes on. */
+static bool finish(struct collector *c, bool all_read)
+{
+	struct round_wait wait;
+	uint64_t until = clock_monotonic_ns() + exit_timeout(c);
 
 	for (;;) {
 		c->now_ns = clock_monotonic_ns();
 		/* Where a queue is full, again when there is room. */
-		bool said = deliver_end(c, 0) == 0 && losses_announce(c, true);
-		write_down(c);
-		pump(c, &wait);
+		bool said = !all_read || (deliver_end(c, 0) == 0 && losses_announce(c, true));
+		round_write_down(c);
+		round_pump(c, &wait);
 		if (said && all_delivered(c))
-			return true;
+			return all_read;
 		if (c->now_ns >= until)
 			return false;
 		uint64_t left = sooner(sooner(wait.deadline_ns, until) - c->now_ns, POLL_NS);
@@ -329,7 +267,10 @@ static void handle_events(struct collector *c, int *guardian)
 	if (events & 1u << WATCH_DEEP)
 		tap_read(c);
 	if (events & 1u << WATCH_PROCESS)
-		c->look_at_console = true;
+		c->look_at_console = c->look_at_polled = true;
+	uint64_t signals;
+	if (events & 1u << WATCH_NONE && signal_fd >= 0)
+		sysio_read(signal_fd, &signals, sizeof signals);
 }
 
 static void release_console_if_last(struct collector *c, int *guardian)
@@ -347,49 +288,65 @@ static void release_console_if_last(struct collector *c, int *guardian)
 	}
 }
 
-/* SIGTERM: from now on programs write for themselves. True when all that they had said before is read. */
-static bool leave(struct collector *c, enum reader_found found)
+/* SIGTERM: from now on programs write for themselves. What they had said before is read after this. */
+static void begin_to_leave(struct collector *c)
 {
 	uint32_t live = SESSION_LIVE;
 
+	if (!end_wanted || c->end_ns)
+		return;
 	atomic_compare_exchange_strong(&c->session.control->state, &live, SESSION_ABANDONED);
-	return found == READER_NOTHING && !c->in_hand;
+	c->end_ns = c->now_ns + exit_timeout(c);
+}
+
+static void look_around(struct collector *c, int *guardian)
+{
+	if (watch_happened(&c->watch))
+		handle_events(c, guardian);
+	if (c->watch.unwatched && c->now_ns - c->looked_ns >= TEND_NS) {
+		c->looked_ns = c->now_ns;
+		watch_look(&c->watch);
+		c->look_at_console = c->look_at_polled = true;
+	}
+	begin_to_leave(c);
 }
 
 static void collect(struct collector *c, int *guardian)
 {
 	uint64_t nap_ns = NAP_LEAST_NS, busy_ns = 0;
-	struct wait wait;
+	struct round_wait wait;
 
 	for (;;) {
 		enum reader_found found;
 		c->now_ns = clock_monotonic_ns();
 		clock_map_refresh(&c->clock);
-		if (watch_happened(&c->watch))
-			handle_events(c, guardian);
-		unsigned records = drain(c, &found);
-		deliver_expire(c);
+		look_around(c, guardian);
+		unsigned records = round_drain(c, &found);
+		if (!c->in_hand)
+			round_again_if(c, deliver_expire(c));
 		deliver_echo(c, atomic_load(&c->session.control->progress_wanted) != 0);
-		say_last_words(c);
+		round_last_words(c);
 		losses_announce(c, false);
-		write_down(c);
-		pump(c, &wait);
+		round_write_down(c);
+		round_pump(c, &wait);
 		stats_publish(c, records == 0);
 		if (reopen_wanted)
 			reopen(c);
-		if (end_wanted && leave(c, found))
+		if (c->end_ns && (c->caught_up || c->now_ns >= c->end_ns))
 			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING && !tap_open(&c->watch))
 			release_console_if_last(c, guardian);
+		if (c->look_at_polled && c->caught_up && !c->watch.ended_count)
+			stop_polling(c);
 		/* Who spoke and ended while we looked has left something in the ring. */
 		if (found == READER_NOTHING && !c->in_hand && !records && over(c) &&
-		    drain(c, &found) == 0 && found == READER_NOTHING)
+		    round_drain(c, &found) == 0 && found == READER_NOTHING)
 			return;
 		if (records)
 			busy_ns = c->now_ns;
 		if (records >= BUSY_RECORDS && !c->in_hand) {
 			nap_ns = NAP_LEAST_NS;
-			if (records == BATCH_RECORDS)
+			if (records == ROUND_RECORDS)
 				continue;
 		} else {
 			nap_ns = sooner(nap_ns * 2, NAP_MOST_NS);
@@ -407,7 +364,7 @@ int collect_run(const struct collect_plan *plan)
 	int error = setup_open(&c, plan);
 	if (error)
 		return error;
-	set_signals(&c.session.ring);
+	set_signals(&c);
 	struct control *control = c.session.control;
 	if (!plan->salvage) {
 		life_hold(&control->collector_life);
@@ -418,7 +375,7 @@ int collect_run(const struct collect_plan *plan)
 		watch_start(&c.watch);
 	}
 	collect(&c, &guardian);
-	bool delivered = finish(&c);
+	bool delivered = finish(&c, c.caught_up);
 	stats_publish(&c, true);
 	last_delivery = (struct collect_delivery){ .messages = c.state.messages - c.delivery.messages,
 						   .bytes = c.state.bytes - c.delivery.bytes };
@@ -431,6 +388,7 @@ int collect_run(const struct collect_plan *plan)
 	if (delivered)
 		place_remove(plan->dir);
 	guardian_stop(control, guardian);
+	unset_signals();
 	setup_close(&c);
 	return delivered ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/collect/checkpoint.h"
 #include "lib/collect/collect.h"
+#include "lib/collect/join.h"
 #include "lib/collect/watch.h"
 #include "lib/message/assemble.h"
 #include "lib/message/message.h"
@@ -27,6 +28,7 @@ struct collector {
 	int ring_fd;
 	struct reader reader;
 	struct assembler lines;
+	struct joiner joins;
 	struct clock_map clock;
 	struct checkpoint_file file;
 	struct checkpoint state;
@@ -37,28 +39,53 @@ struct collector {
 	bool any_lines;             /* some sink takes messages */
 	struct reader_record record;
 	bool in_hand;               /* record is being delivered */
+	bool caught_up;             /* the ring held no more, when it was last read */
 	bool dirty;                 /* state differs from the last checkpoint */
 	uint64_t now_ns;            /* CLOCK_MONOTONIC, at the beginning of the round */
 	uint64_t announced_ns;
 	bool untold;                /* losses wait to be announced */
 	uint64_t torn, corrupt;     /* of the reader, as far as they are counted already */
 	bool look_at_console;       /* somebody may have been the last to hold its descriptor */
+	bool look_at_polled;        /* somebody may have been the last who cannot wake us */
+	uint64_t looked_ns;         /* at processes of whose end we are not told */
+	uint64_t end_ns;            /* asked to end: how long what was said may still be waited for */
 	uint64_t retry_ns;          /* while a full sink is waited for: when to look again */
 	char source[1100];
 	struct collect_delivery delivery;
 };
 
+enum { STREAM_HOLD_NS = 1000000000 };
+
 /* deliver.c: records become messages, messages frames in the sinks' queues */
 int deliver_record(struct collector *c);
 	/* c->record. 0: done with; -EAGAIN: a sink that may be waited for is full, call again. */
 int deliver_expire(struct collector *c);
+	/* Sends on what has waited too long for its rest: by the clock, or, while more is to be read, by the
+	 * time of what was read last. Not between two tries of a record. 0 or -EAGAIN. */
 int deliver_end(struct collector *c, uint32_t pid);
+	/* The process has ended; pid 0: all have. 0 or -EAGAIN. */
 uint32_t deliver_note(struct collector *c, enum level level, const char *text, uint32_t sinks);
 	/* What hark itself has to say, in the streams of the sinks of that set (1 << number). Those that
 	 * have no room now are passed by; the others are returned. */
 void deliver_echo(struct collector *c, bool at_once);
 int64_t deliver_time(const struct collector *c);
 	/* the present, by the clock of messages */
+const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail);
+	/* its name; good until the next call */
+bool deliver_source_wanted(const struct sink_spec *spec, const char *source);
+int deliver_room(struct collector *c, unsigned sink, uint64_t need, bool *lost);
+	/* Whether `need` bytes find room; where not, whether they are lost to this sink. 0 or -EAGAIN. */
+
+/* stream.c: sinks that take bytes as they come */
+int stream_record(struct collector *c);
+	/* c->record, once. 0 or -EAGAIN. */
+int stream_go_on(struct collector *c);
+	/* With what was begun and met a full sink. Nothing else may be put into streams before. 0 or -EAGAIN. */
+int stream_end(struct collector *c, uint32_t pid);
+int stream_expire(struct collector *c);
+	/* as deliver_end() and deliver_expire() */
+uint64_t stream_deadline(const struct collector *c);
+	/* CLOCK_MONOTONIC: when stream_expire() has something to do; UINT64_MAX: never */
 
 /* losses.c */
 bool losses_announce(struct collector *c, bool at_once);

@@ -13,11 +13,11 @@
 #include "lib/collect/collector.h"
 #include "lib/message/infer.h"
 
-enum { SPARE_ROOM = 4096 };
+enum { SPARE_ROOM = 4096, AHEAD_NS = 1000000000 };
 
 /* ---- who wants it ------------------------------------------------------------------------------- */
 
-static const char *source_name(struct collector *c, uint8_t source, uint32_t detail)
+const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail)
 {
 	static const char *const fixed[] = { [SOURCE_STDERR] = "stderr", [SOURCE_STDOUT] = "stdout",
 					     [SOURCE_SYSLOG] = "syslog", [SOURCE_HARK] = "hark",
@@ -38,7 +38,7 @@ static const char *source_name(struct collector *c, uint8_t source, uint32_t det
 	return source < sizeof fixed / sizeof *fixed && fixed[source] ? fixed[source] : "unknown";
 }
 
-static bool source_wanted(const struct sink_spec *spec, const char *source)
+bool deliver_source_wanted(const struct sink_spec *spec, const char *source)
 {
 	char list[sizeof spec->source];
 
@@ -62,8 +62,7 @@ static uint64_t spare_room(const struct sink *s)
 	return s->queue.size >= 16 * SPARE_ROOM ? SPARE_ROOM : 0;
 }
 
-/* Whether `need` bytes find room; where not, whether they are lost to this sink. */
-static int room_for(struct collector *c, unsigned i, uint64_t need, bool *lost)
+int deliver_room(struct collector *c, unsigned i, uint64_t need, bool *lost)
 {
 	struct sink *s = &c->sinks[i];
 	uint64_t room = queue_room(&s->queue);
@@ -86,14 +85,16 @@ struct frame {
 	const struct assemble_line *line; /* NULL: no line of a descriptor */
 	bool streams_too;                 /* sinks that take bytes have not seen it */
 	bool own;                         /* hark's: no threshold holds for it, its loss is no loss */
+	bool to_all;                      /* no filter of a sink holds for it, either */
 	uint32_t not_to;                  /* sinks, 1 << number */
 };
 
 static bool wants(const struct collector *c, unsigned i, const struct frame *f)
 {
-	return !(f->not_to >> i & 1) && (!c->routes[i].stream || f->streams_too) &&
-	       writes_below(&c->sinks[i], f->message.level) &&
-	       source_wanted(&c->sinks[i].spec, f->message.source);
+	if (f->not_to >> i & 1 || (c->routes[i].stream && !f->streams_too))
+		return false;
+	return f->to_all || (writes_below(&c->sinks[i], f->message.level) &&
+			     deliver_source_wanted(&c->sinks[i].spec, f->message.source));
 }
 
 static uint64_t writer_of(const struct assemble_line *line)
@@ -191,7 +192,7 @@ static int publish(struct collector *c, struct frame *f)
 		lost[i] = false;
 		if (f->own && queue_room(&c->sinks[i].queue) >= bytes[i])
 			continue;
-		if (room_for(c, i, bytes[i], &lost[i]) != 0)
+		if (deliver_room(c, i, bytes[i], &lost[i]) != 0)
 			return -EAGAIN;
 	}
 	c->state.seq++;
@@ -232,7 +233,7 @@ static int emit(void *argument, const struct assemble_line *line)
 	f.message = (struct message){
 		.time_ns = forward(c, line->time_ns),
 		.level = level,
-		.source = source_name(c, line->source, line->detail),
+		.source = deliver_source(c, line->source, line->detail),
 		.pid = (pid_t)line->pid,
 		.tid = (pid_t)line->tid,
 		.comm = comm_of(c, line->pid),
@@ -248,40 +249,18 @@ static int emit(void *argument, const struct assemble_line *line)
 
 /* ---- records ------------------------------------------------------------------------------------ */
 
-static int64_t time_of(struct collector *c, const struct reader_record *r)
+/* Nothing was said in the future: one wrong stamp shall not be every later message's. */
+static int64_t time_of(const struct collector *c, const struct reader_record *r)
 {
-	return clock_map_ns(&c->clock, r->ticks);
-}
-
-/* Sinks that take bytes as they come, in the order of the ring. */
-static int stream(struct collector *c)
-{
-	const struct reader_record *r = &c->record;
-	const char *source = source_name(c, r->source, r->detail);
-	bool lost[CONTROL_SINKS], takes[CONTROL_SINKS];
-
-	for (unsigned i = 0; i < c->sink_count; i++) {
-		takes[i] = c->routes[i].stream && source_wanted(&c->sinks[i].spec, source) &&
-			   !(c->routes[i].console && r->flags & RECORD_MIRRORED);
-		if (takes[i] && room_for(c, i, r->bytes, &lost[i]) != 0)
-			return -EAGAIN;
-	}
-	for (unsigned i = 0; i < c->sink_count; i++) {
-		if (takes[i] && lost[i])
-			sink_lose(&c->sinks[i], 1, r->bytes);
-		else if (takes[i])
-			append(&c->sinks[i].queue, r->payload, r->bytes);
-	}
-	c->state.streamed = 1;
-	c->dirty = true;
-	return 0;
+	int64_t present = deliver_time(c), ns = clock_map_ns(&c->clock, r->ticks);
+	return ns > present && (uint64_t)ns - (uint64_t)present > AHEAD_NS ? present : ns;
 }
 
 static int deliver_text(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
 
-	if (!c->state.streamed && stream(c) != 0)
+	if (!c->state.streamed && stream_record(c) != 0)
 		return -EAGAIN;
 	if (!c->any_lines) {
 		c->state.messages++;
@@ -382,6 +361,7 @@ uint32_t deliver_note(struct collector *c, enum level level, const char *text, u
 {
 	struct frame f = own_frame(c, level, text, strlen(text), 0);
 
+	f.to_all = true;
 	f.not_to = ~sinks;
 	for (unsigned i = 0; i < c->sink_count; i++)
 		if (wants(c, i, &f) && queue_room(&c->sinks[i].queue) < frame_bound(c, i, &f.message))
@@ -392,24 +372,43 @@ uint32_t deliver_note(struct collector *c, enum level level, const char *text, u
 	return sinks;
 }
 
-static void joined(struct collector *c)
+static int joined(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
 	struct record_join join = { 0 };
+
+	/* Somebody else had the number before: what he left is not continued. */
+	if (watch_has_ended(&c->watch, r->pid) && deliver_end(c, r->pid) != 0)
+		return -EAGAIN;
 
 	memcpy(&join, r->payload, r->bytes < sizeof join ? r->bytes : sizeof join);
 	join.comm[sizeof join.comm - 1] = join.path[sizeof join.path - 1] = 0;
 	if (join.pid_namespace && c->watch.own_namespace &&
 	    join.pid_namespace != c->watch.own_namespace)
 		c->reader.tids_known = false;
-	watch_joined(&c->watch, r->pid, join.pid_namespace, join.comm, join.path);
+	watch_joined(&c->watch, r->pid, &join);
+	return 0;
+}
+
+/* Behind a seccomp filter, or not after all: the filter was refused. */
+static void sandbox(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+
+	watch_sandboxed(&c->watch, r->pid, r->detail != 0);
+	if (r->detail)
+		c->state.sandboxes++;
+	else if (c->state.sandboxes)
+		c->state.sandboxes--;
 }
 
 int deliver_record(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
-	int result = 0;
+	int result = stream_go_on(c);
 
+	if (result)
+		return result;
 	switch (r->kind) {
 	case RECORD_TEXT:
 		result = deliver_text(c);
@@ -418,7 +417,7 @@ int deliver_record(struct collector *c)
 		result = deliver_syslog(c);
 		break;
 	case RECORD_JOIN:
-		joined(c);
+		result = joined(c);
 		break;
 	case RECORD_NOTE:
 		result = note(c, r);
@@ -427,7 +426,10 @@ int deliver_record(struct collector *c)
 		result = deliver_log(c);
 		break;
 	case RECORD_LEAVING:
-		result = assemble_end(&c->lines, r->pid, emit, c);
+		result = r->pid ? deliver_end(c, r->pid) : 0;
+		break;
+	case RECORD_SANDBOX:
+		sandbox(c);
 		break;
 	case RECORD_CLOSED:
 		c->look_at_console = true;
@@ -440,17 +442,20 @@ int deliver_record(struct collector *c)
 
 int deliver_expire(struct collector *c)
 {
-	return assemble_expire(&c->lines, deliver_time(c), emit, c);
+	int64_t now = c->caught_up ? deliver_time(c) : time_of(c, &c->record);
+	int error = assemble_expire(&c->lines, now, emit, c);
+	return error ? error : stream_expire(c);
 }
 
 int deliver_end(struct collector *c, uint32_t pid)
 {
-	return assemble_end(&c->lines, pid, emit, c);
+	int error = stream_end(c, pid);
+	return error ? error : assemble_end(&c->lines, pid, emit, c);
 }
 
 int64_t deliver_time(const struct collector *c)
 {
-	return (int64_t)c->now_ns + c->clock.offset_ns;
+	return (int64_t)(c->now_ns + (uint64_t)c->clock.offset_ns);
 }
 
 /* ---- unfinished lines on an interactive console ---------------------------------------------------- */

@@ -21,6 +21,9 @@
 
 enum { RESTARTS_AT_ONCE = 100, RESTART_PAUSE_MS = 100 };
 
+/* A guardian that was just forked has not taken its life word yet. */
+#define FORKED_NS UINT64_C(100000000)
+
 enum { WATCHED = 3, CONSOLE, DEEP, KEPT_END };
 
 /* Takes the descriptor to a place above all others' targets, then down to its own. */
@@ -94,10 +97,16 @@ static pid_t leave_successor(void)
 	return pid;
 }
 
+static void expect_life(struct control *control, uint64_t within_ns)
+{
+	atomic_store(&control->handover_ns, clock_monotonic_ns() + within_ns);
+}
+
 static void take_over(const struct collect_plan *plan, struct control *control, pid_t successor,
 		      const char *program, const int fds[KEPT_END])
 {
-	/* First take the place, then leave the other: somebody is there at any moment. */
+	/* exec ends one life and only then begins another; meanwhile there is the successor's. */
+	expect_life(control, successor > 0 ? FORKED_NS : SESSION_HANDOVER_NS);
 	atomic_store(&control->collector_pid, getpid());
 	atomic_store(&control->guardian_pid, successor > 0 ? successor : 0);
 	/* One that dies again and again is not helped by being quick about it. */
@@ -123,10 +132,12 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 	program[sizeof program - 1] = 0;
 	if (!keep_all(fds))
 		_exit(1);
+	life_hold(&control->guardian_life);
 	while (wait_for_end(control)) {
 		pid_t successor = leave_successor();
 		if (successor)
 			take_over(plan, control, successor, program, fds);
+		life_hold(&control->guardian_life); /* the word is the successor's now */
 	}
 	/* Perhaps it was killed when all that was left to do was to clean up. */
 	if (atomic_load(&control->state) == SESSION_ENDED)
@@ -160,19 +171,28 @@ int guardian_start(const struct collect_plan *plan, struct control *control, int
 	close(watched);
 	if (pid < 0)
 		return -errno;
-	atomic_store(&control->guardian_pid, pid);
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return pidfd < 0 ? -errno : pidfd;
+	if (pidfd < 0) {
+		/* One that we cannot watch would wait for us, and we for it, at the end. */
+		int error = -errno;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return error;
+	}
+	atomic_store(&control->guardian_pid, pid);
+	expect_life(control, FORKED_NS);
+	return pidfd;
 }
 
 void guardian_stop(struct control *control, int pidfd)
 {
-	pid_t pid = atomic_exchange(&control->guardian_pid, 0);
+	siginfo_t ended;
 
-	if (pidfd >= 0) {
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-		close(pidfd);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	atomic_store(&control->guardian_pid, 0);
+	if (pidfd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	while (waitid(P_PIDFD, (id_t)pidfd, &ended, WEXITED) != 0 && errno == EINTR)
+		;
+	close(pidfd);
 }

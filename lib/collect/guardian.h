@@ -16,6 +16,6 @@ int guardian_start(const struct collect_plan *plan, struct control *control, int
 	/* Forks it, unless the caller was one and has left it behind. A pidfd of it (the caller's), or
 	 * -errno. Its pid is in control->guardian_pid. */
 void guardian_stop(struct control *control, int pidfd);
-	/* Ends it, by its pid, and waits for it. */
+	/* Ends it and waits for it. pidfd: of guardian_start(), which closes it; below 0: there is none. */
 
 #endif

@@ -97,7 +97,9 @@ bool losses_announce(struct collector *c, bool at_once)
 	bool now = at_once || c->now_ns - c->announced_ns >= ANNOUNCE_NS;
 
 	losses_gather(c);
-	c->untold = false;
+	c->untold = c->joins.leaving; /* not into the middle of a write */
+	if (c->untold)
+		return false;
 	for (unsigned reason = 0; reason < LOST_NR; reason++)
 		if (now ? !announce(c, reason) : ignorant(c, reason, lost_so_far(c, reason)))
 			c->untold = true;

@@ -56,18 +56,30 @@ static void route(struct collector *c, unsigned i)
 	c->any_lines = c->any_lines || !c->routes[i].stream;
 }
 
+/* Whoever else has mapped the control block may change it, now as well. */
+static void take_text(char *to, const char *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+	to[bytes - 1] = 0;
+}
+
 static int open_sinks(struct collector *c)
 {
 	static struct sink_spec specs[CONTROL_SINKS];
 	const struct control *control = c->session.control;
 	char why[512], path[512], name[32], sinks[sizeof control->sinks];
+	char directory[sizeof control->directory];
 
-	snprintf(sinks, sizeof sinks, "%s", c->plan->sinks ? c->plan->sinks : control->sinks);
+	if (c->plan->sinks)
+		snprintf(sinks, sizeof sinks, "%s", c->plan->sinks);
+	else
+		take_text(sinks, control->sinks, sizeof sinks);
+	take_text(directory, control->directory, sizeof directory);
 	int count = spec_parse_list(sinks, specs, CONTROL_SINKS, why, sizeof why);
 	if (count < 0)
 		return count;
 	for (int i = 0; i < count; i++) {
-		int error = c->plan->sinks ? 0 : spec_absolute(&specs[i], control->directory);
+		int error = c->plan->sinks ? 0 : spec_absolute(&specs[i], directory);
 		/* Salvage with sinks of its own leaves the dead session's queues alone. */
 		snprintf(name, sizeof name, c->plan->sinks ? "salvage.%d" : "queue.%d", i);
 		if (!error)
@@ -100,6 +112,8 @@ static int resume(struct collector *c)
 		return error;
 	if (c->state.lines_bytes)
 		assemble_load(&c->lines, lines, c->state.lines_bytes);
+	if (c->state.joins_bytes)
+		join_load(&c->joins, checkpoint_loaded_joins(&c->file), c->state.joins_bytes, c->now_ns);
 	for (unsigned i = 0; i < c->sink_count && !c->plan->sinks; i++) {
 		struct queue *q = &c->sinks[i].queue;
 		uint64_t tail = atomic_load(q->tail);
@@ -125,13 +139,15 @@ static void watch_first(struct collector *c)
 {
 	const struct control *control = c->session.control;
 	struct watched *p = watch_process(&c->watch, (uint32_t)control->first_pid);
-	size_t word = strcspn(control->command, " ");
-	size_t base = word;
+	char command[sizeof control->command];
 
-	while (base > 0 && control->command[base - 1] != '/')
+	take_text(command, control->command, sizeof command);
+	size_t word = strcspn(command, " ");
+	size_t base = word;
+	while (base > 0 && command[base - 1] != '/')
 		base--;
 	if (p)
-		snprintf(p->comm, sizeof p->comm, "%.*s", (int)(word - base), control->command + base);
+		snprintf(p->comm, sizeof p->comm, "%.*s", (int)(word - base), command + base);
 }
 
 int setup_open(struct collector *c, const struct collect_plan *plan)
@@ -150,6 +166,14 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 	if (!error)
 		error = reader_open(&c->reader, &c->session.ring, c->ring_fd, c->state.position,
 				    control->overflow == RING_LOSE_OLDEST);
+	if (!error && c->reader.missing)
+		reader_tend(&c->reader, c->now_ns); /* the session began with the first few chunks */
+	/* Where the record that was in hand is there no more, another one begins. */
+	if (!error && c->reader.at != c->state.position) {
+		c->state.position = c->reader.at;
+		c->state.done = 0;
+		c->state.streamed = 0;
+	}
 	if (!error)
 		error = watch_open(&c->watch, &c->session.ring);
 	if (error) {
@@ -172,6 +196,7 @@ void setup_close(struct collector *c)
 		watch_close(&c->watch);
 	if (c->lines.buckets)
 		assemble_fini(&c->lines);
+	join_fini(&c->joins);
 	checkpoint_close(&c->file);
 	reader_close(&c->reader);
 	session_leave(&c->session);
@@ -194,6 +219,8 @@ void setup_release_console(struct collector *c, unsigned i)
 	s->ops->close(s);
 	s->state = SINK_CLOSED;
 	s->gone = true;
-	close(s->console_fd);
+	int fd = s->console_fd;
 	s->console_fd = -1;
+	if (setup_console_fd(c) != fd)
+		close(fd); /* no other console sink has it */
 }

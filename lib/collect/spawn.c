@@ -16,7 +16,10 @@
 
 static int above_stdio(int fd)
 {
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD, 10);
+	if (fd < 0)
+		return -1;
+	int above = fcntl(fd, F_DUPFD, 10);
+	return above < 0 && errno == EINVAL ? fcntl(fd, F_DUPFD, 3) : above;
 }
 
 static void detach(int console_fd, int deep_fd)

@@ -12,7 +12,7 @@
 
 static struct {
 	int fd;               /* -1: not in deep mode, or all writers are gone */
-	size_t held;          /* read, but not yet in the ring */
+	size_t held, entered; /* bytes that were read; of them, in the ring already */
 	struct ring_author author;
 	char bytes[4096];
 } tap = { .fd = -1 };
@@ -34,12 +34,17 @@ static bool append_held(struct collector *c)
 	struct ring_policy policy = { .overflow = RING_LOSE_NEWEST };
 	struct record_info info = { .fd = STDERR_FILENO, .source = SOURCE_STDERR, .kind = RECORD_TEXT,
 				    .detail = STDERR_FILENO };
-	struct iovec part = { tap.bytes, tap.held };
+	size_t most = c->session.ring.most_payload;
 
-	if (tap.held &&
-	    ring_append(&c->session.ring, &tap.author, &info, &part, 1, &policy) != 0)
-		return false;
-	tap.held = 0;
+	/* A record at a time, so that we know what went in. */
+	while (tap.entered < tap.held) {
+		size_t left = tap.held - tap.entered;
+		struct iovec part = { tap.bytes + tap.entered, left < most ? left : most };
+		if (ring_append(&c->session.ring, &tap.author, &info, &part, 1, &policy) != 0)
+			return false;
+		tap.entered += part.iov_len;
+	}
+	tap.held = tap.entered = 0;
 	return true;
 }
 

@@ -4,12 +4,14 @@
 #include "lib/collect/watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "lib/session/process.h"
 
 enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
+enum { PID_MOST = 1 << 22, SPARE_FDS = 64 /* sinks open files and connections */ };
 
 /* ---- the thread that waits ---------------------------------------------------------------------- */
 
@@ -33,7 +36,7 @@ static void *wait_for_events(void *argument)
 			return NULL;
 		atomic_store(&w->pending, 1);
 		/* The collector may be about to sleep just now: until it has heard, it is told again. */
-		while (atomic_load(&w->pending)) {
+		while (atomic_load(&w->pending) && !atomic_load(&w->closing)) {
 			ring_poke(w->ring);
 			sysio_futex_wait(&w->pending, 1, TELL_AGAIN_NS);
 		}
@@ -43,8 +46,13 @@ static void *wait_for_events(void *argument)
 int watch_open(struct watch *w, struct ring *ring)
 {
 	struct stat st;
+	struct rlimit limit = { .rlim_cur = 1024 };
 
 	*w = (struct watch){ .ring = ring, .size = FIRST_SIZE };
+	getrlimit(RLIMIT_NOFILE, &limit);
+	w->pidfd_most = limit.rlim_cur > 2 * SPARE_FDS && limit.rlim_cur < INT_MAX
+				? (int)limit.rlim_cur - SPARE_FDS
+				: limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur / 2 : INT_MAX;
 	if (stat("/proc/self/ns/pid", &st) == 0)
 		w->own_namespace = st.st_ino;
 	w->table = calloc(w->size, sizeof *w->table);
@@ -77,6 +85,7 @@ void watch_close(struct watch *w)
 {
 	if (w->running) {
 		pthread_cancel(w->thread);
+		atomic_store(&w->closing, true);
 		atomic_store(&w->pending, 0);
 		sysio_futex_wake(&w->pending, 1);
 		pthread_join(w->thread, NULL);
@@ -140,6 +149,16 @@ static bool grow(struct watch *w)
 	return true;
 }
 
+static void let_go(struct watch *w, struct watched *p)
+{
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	w->alive -= p->pidfd >= 0 || p->unwatched;
+	w->unwatched -= p->unwatched;
+	p->pidfd = -1;
+	p->unwatched = false;
+}
+
 static void mark_ended(struct watch *w, struct watched *p)
 {
 	if (p->ended)
@@ -147,34 +166,32 @@ static void mark_ended(struct watch *w, struct watched *p)
 	p->ended = true;
 	p->ended_at = atomic_load(&w->ring->shared->head);
 	w->ended_count++;
-	if (p->pidfd >= 0) {
-		close(p->pidfd);
-		p->pidfd = -1;
-		w->alive--;
-	}
+	let_go(w, p);
 }
 
 static void attach(struct watch *w, struct watched *p)
 {
 	p->start = process_start((pid_t)p->pid);
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-	if (p->pidfd < 0) {
-		/* Too many descriptors, or an old kernel: then it is found by what it maps. */
-		if (errno == ESRCH)
-			mark_ended(w, p);
-		else
-			p->foreign = true;
+	if (p->pidfd < 0 && (errno == ESRCH || errno == EINVAL)) {
+		mark_ended(w, p);
 		return;
 	}
 	w->alive++;
 	struct epoll_event e = { .events = EPOLLIN, .data.u64 = tag(WATCH_PROCESS, p->pid) };
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, p->pidfd, &e) != 0)
-		mark_ended(w, p);
+	if (p->pidfd >= 0 && p->pidfd < w->pidfd_most &&
+	    epoll_ctl(w->epoll, EPOLL_CTL_ADD, p->pidfd, &e) == 0)
+		return;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->pidfd = -1;
+	p->unwatched = true;
+	w->unwatched++;
 }
 
 static struct watched *add(struct watch *w, uint32_t pid, bool foreign)
 {
-	if (w->count * 2 >= w->size && !grow(w))
+	if (pid == 0 || pid > PID_MOST || (w->count * 2 >= w->size && !grow(w)))
 		return NULL;
 	struct watched *p = slot_of(w, pid);
 	*p = (struct watched){ .pid = pid, .pidfd = -1, .foreign = foreign };
@@ -192,10 +209,20 @@ struct watched *watch_process(struct watch *w, uint32_t pid)
 	return p->pid ? p : add(w, pid, false);
 }
 
-void watch_joined(struct watch *w, uint32_t pid, uint64_t pid_namespace, const char *comm,
-		  const char *path)
+/* A forked child does not know its namespace, but its parent's number in it: 0 is one outside. */
+static bool is_foreign(const struct watch *w, const struct record_join *join)
 {
-	bool foreign = pid_namespace && w->own_namespace && pid_namespace != w->own_namespace;
+	if (join->pid_namespace)
+		return w->own_namespace && join->pid_namespace != w->own_namespace;
+	if (!join->parent)
+		return getppid() != 0;
+	const struct watched *parent = slot_of(w, join->parent);
+	return parent->pid && parent->foreign;
+}
+
+void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
+{
+	bool foreign = is_foreign(w, join);
 	struct watched *p = slot_of(w, pid);
 
 	if (!p->pid)
@@ -208,14 +235,54 @@ void watch_joined(struct watch *w, uint32_t pid, uint64_t pid_namespace, const c
 		w->ended_count--;
 		attach(w, p);
 	}
-	snprintf(p->comm, sizeof p->comm, "%.15s", comm);
-	if (*path)
-		snprintf(p->path, sizeof p->path, "%.255s", path);
+	snprintf(p->comm, sizeof p->comm, "%.15s", join->comm);
+	if (*join->path)
+		snprintf(p->path, sizeof p->path, "%.255s", join->path);
+}
+
+void watch_sandboxed(struct watch *w, uint32_t pid, bool is)
+{
+	struct watched *p = watch_process(w, pid);
+	if (p)
+		p->sandboxed = is;
+}
+
+bool watch_any_sandboxed(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->size; i++) {
+		const struct watched *p = &w->table[i];
+		if (p->pid && !p->ended &&
+		    (p->sandboxed || p->foreign || process_is_filtered((pid_t)p->pid)))
+			return true;
+	}
+	return false;
+}
+
+bool watch_has_ended(const struct watch *w, uint32_t pid)
+{
+	const struct watched *p = slot_of(w, pid);
+	return p->pid && p->ended;
+}
+
+void watch_look(struct watch *w)
+{
+	for (uint32_t i = 0; w->unwatched && i < w->size; i++) {
+		struct watched *p = &w->table[i];
+		if (p->pid && p->unwatched &&
+		    (process_is_zombie((pid_t)p->pid) || process_start((pid_t)p->pid) != p->start))
+			mark_ended(w, p);
+	}
 }
 
 bool watch_happened(struct watch *w)
 {
 	return atomic_load_explicit(&w->pending, memory_order_acquire) != 0;
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return fd >= 0 && poll(&p, 1, 0) == 1;
 }
 
 unsigned watch_events(struct watch *w)
@@ -230,7 +297,8 @@ unsigned watch_events(struct watch *w)
 		if (event != WATCH_PROCESS)
 			continue;
 		struct watched *p = slot_of(w, (uint32_t)events[i].data.u64);
-		if (p->pid)
+		/* Unless it is of one who had the number before: a fork may keep his pidfd for a while. */
+		if (p->pid && is_readable(p->pidfd))
 			mark_ended(w, p);
 	}
 	atomic_store(&w->pending, 0);
@@ -257,10 +325,7 @@ void watch_forget(struct watch *w, uint32_t pid)
 		return;
 	if (p->ended)
 		w->ended_count--;
-	if (p->pidfd >= 0) {
-		close(p->pidfd);
-		w->alive--;
-	}
+	let_go(w, p);
 	p->pid = 0;
 	w->count--;
 	/* What stood behind it in the same run may have been pushed there by it. */
@@ -297,7 +362,7 @@ static int adopt(void *argument, pid_t pid)
 	struct watched *p = slot_of(s->watch, (uint32_t)pid);
 	if (!p->pid)
 		p = add(s->watch, (uint32_t)pid, false);
-	s->found = s->found || (p && p->pidfd >= 0);
+	s->found = s->found || !p || !p->ended;
 	return 0;
 }
 
@@ -329,9 +394,7 @@ bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
 
 bool watch_quiet(const struct watch *w)
 {
-	struct pollfd p = { .fd = w->epoll, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
+	return !is_readable(w->epoll);
 }
 
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode)

@@ -19,6 +19,8 @@ struct watched {
 	int pidfd;            /* -1: ended, or not to be had */
 	bool ended;
 	bool foreign;         /* its pid is of another namespace: no telling when it ends */
+	bool unwatched;       /* no pidfd was to be had: watch_look() finds out when it ends */
+	bool sandboxed;       /* it said that it cannot wake us */
 	uint64_t ended_at;    /* the ring's head when it was seen to have ended */
 	uint64_t start;
 	char comm[16];
@@ -32,7 +34,11 @@ struct watch {
 	bool running;
 	_Atomic uint32_t pending;  /* a futex: the thread has seen something */
 	struct watched *table;     /* open addressing, by pid */
-	uint32_t size, count, alive, ended_count;
+	uint32_t size, count, ended_count;
+	uint32_t alive;            /* those that we are told of when they end, or look after */
+	uint32_t unwatched;
+	int pidfd_most;            /* descriptors above are for other things */
+	_Atomic bool closing;
 	uint64_t own_namespace;
 };
 
@@ -49,10 +55,16 @@ void watch_again(struct watch *w, int fd, enum watch_event event);
 void watch_remove_fd(struct watch *w, int fd);
 
 struct watched *watch_process(struct watch *w, uint32_t pid);
-	/* Who that is; a process not yet known is looked up. NULL only where memory is short. The pointer is
-	 * good until the next call. */
-void watch_joined(struct watch *w, uint32_t pid, uint64_t pid_namespace, const char *comm,
-		  const char *path);
+	/* Who that is; a process not yet known is looked up. NULL where memory is short, or for what is no
+	 * pid. The pointer is good until the next call. */
+void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join);
+	/* comm and path are ended by NUL */
+void watch_sandboxed(struct watch *w, uint32_t pid, bool is);
+bool watch_any_sandboxed(const struct watch *w);
+	/* whether a process of the session lives behind a filter, or is about to */
+bool watch_has_ended(const struct watch *w, uint32_t pid);
+void watch_look(struct watch *w);
+	/* looks after those of which we are not told */
 bool watch_happened(struct watch *w);
 	/* whether watch_events() has something to do; one load */
 unsigned watch_events(struct watch *w);

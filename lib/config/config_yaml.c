@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -316,7 +317,11 @@ int config_file(struct config *c, const char *path, struct config_problem *probl
 	free(bytes);
 	if (rc == 0)
 		*c = changed;
-	else if (!*problem->text)
-		refuse(&r, 0, NULL, strerrordesc_np(-rc));
+	else if (!*problem->text) {
+		char wrong[128];
+		snprintf(wrong, sizeof wrong, "%s; accepted by --config and HARK_CONFIG: a file that "
+			 "can be read", strerrordesc_np(-rc));
+		refuse(&r, 0, NULL, wrong);
+	}
 	return rc;
 }

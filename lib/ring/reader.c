@@ -258,6 +258,24 @@ static bool stolen(const struct reader *reader, uint64_t number)
 	return reader->steals && atomic_load(&reader->ring->shared->first) > number;
 }
 
+/* Where producers steal, a record is either read, or counted as lost by the thief. False: it is lost. */
+static bool take(struct reader *reader, uint32_t piece, uint64_t end)
+{
+	_Atomic uint64_t *word = &reader->ring->read_to[piece];
+	uint64_t number = number_of(reader, reader->at);
+	uint64_t seen = reader->taken;
+
+	if (number_of(reader, seen - RECORD_UNIT) != number)
+		seen = atomic_load(word); /* the first one in its chunk, or our first at all */
+	uint64_t of = seen ? number_of(reader, seen - RECORD_UNIT) : 0;
+	if (of > number || (of == number && seen & RING_STOLEN))
+		return false;
+	if (!atomic_compare_exchange_strong(word, &seen, end)) /* pairs with close_chunk() */
+		return false;
+	reader->taken = end;
+	return true;
+}
+
 /* Our chunk is not there. Whether to look again at another position. */
 static bool move_on(struct reader *reader, uint64_t number)
 {
@@ -324,12 +342,8 @@ enum reader_found reader_next(struct reader *reader, uint64_t now_ns, struct rea
 			if (claim_owner(seen) == 0)
 				break;
 			bool sound = copy_out(reader, record, seen, out);
-			if (reader->steals) {
-				/* The copy before the look: pairs with ring_hold(). */
-				atomic_thread_fence(memory_order_seq_cst);
-				if (stolen(reader, number))
-					continue; /* what we copied may be something else by now */
-			}
+			if (reader->steals && !take(reader, (uint32_t)piece, reader->at + length))
+				continue; /* what we copied may be something else by now */
 			reader->at += length;
 			if (sound)
 				return READER_RECORD;

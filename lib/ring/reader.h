@@ -28,6 +28,7 @@ struct reader {
 	int fd;                  /* of the ring's file, to allocate spares; not owned */
 	uint32_t tid;            /* of who opened it */
 	uint64_t at;             /* next position to be read */
+	uint64_t taken;          /* where producers steal: the end of the last record that we got */
 	bool tids_known;         /* thread ids in claims mean the same to us; the caller may clear it */
 	bool steals;             /* producers may take chunks away (RING_LOSE_OLDEST) */
 	uint64_t hole_at, hole_since_ns, hole_before;

@@ -147,7 +147,10 @@ static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 {
 	struct ring_shared *shared = ring->shared;
 	uint64_t chunk_bytes = UINT64_C(1) << ring->chunk_shift;
-	uint64_t base = number << ring->chunk_shift, tail = atomic_load(&shared->tail);
+	uint64_t base = number << ring->chunk_shift;
+	/* pairs with take() in reader.c: what it has not read by now, it will not get any more */
+	uint64_t read_to =
+		atomic_exchange(&ring->read_to[piece], (base + chunk_bytes) | RING_STOLEN);
 	uint64_t messages = 0, bytes = 0;
 	bool quiet = true;
 
@@ -168,7 +171,7 @@ static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 		}
 		if (claim_state(seen) != RECORD_COMMITTED) {
 			quiet = quiet && claim_owner(seen) == 0;
-		} else if (claim_owner(seen) && base + at >= tail && is_message(record)) {
+		} else if (claim_owner(seen) && base + at >= read_to && is_message(record)) {
 			messages += !(record->kind_flags & RECORD_CONTINUES);
 			bytes += record->bytes < length ? record->bytes : 0;
 		}

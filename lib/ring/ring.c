@@ -41,7 +41,7 @@ static int geometry_of(size_t bytes, struct geometry *g)
 	g->pieces = g->chunks + g->chunks / 8 + 4;
 	if (g->pieces > PIECES_MOST)
 		return -EINVAL;
-	size_t head = sizeof(struct ring_shared) + g->chunks * sizeof(uint64_t) +
+	size_t head = sizeof(struct ring_shared) + (g->chunks + g->pieces) * sizeof(uint64_t) +
 		      g->pieces * sizeof(uint32_t);
 	g->offset = (uint32_t)((head + PAGE - 1) & ~(size_t)(PAGE - 1));
 	g->file_bytes = g->offset + (size_t)g->pieces * chunk;
@@ -57,7 +57,8 @@ size_t ring_file_bytes(size_t bytes)
 static int write_at(int fd, const void *bytes, size_t count, size_t offset)
 {
 	for (size_t done = 0; done < count;) {
-		ssize_t n = pwrite(fd, (const char *)bytes + done, count - done, (off_t)(offset + done));
+		ssize_t n = pwrite(fd, (const char *)bytes + done, count - done,
+				   (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -67,9 +68,10 @@ static int write_at(int fd, const void *bytes, size_t count, size_t offset)
 	return 0;
 }
 
-static void fill_head(struct ring_shared *shared, const struct geometry *g)
+static void fill_head(struct ring_shared *shared, const struct geometry *g, uint32_t ready)
 {
-	_Atomic uint32_t *piece_word = (_Atomic uint32_t *)(void *)&shared->place[g->chunks];
+	_Atomic uint32_t *piece_word =
+		(_Atomic uint32_t *)(void *)&shared->place[g->chunks + g->pieces];
 
 	shared->magic = RING_MAGIC;
 	shared->chunk_shift = g->shift;
@@ -80,16 +82,16 @@ static void fill_head(struct ring_shared *shared, const struct geometry *g)
 	shared->first = g->chunks;
 	shared->tail = shared->head = (uint64_t)g->chunks << g->shift;
 	shared->reader = READER_ASLEEP;
-	shared->room = g->chunks;
-	for (uint64_t i = 0; i < g->chunks; i++)
+	shared->room = ready;
+	for (uint64_t i = 0; i < ready; i++)
 		shared->place[i] = (g->chunks + i) << 16 | i;
-	for (uint32_t piece = g->chunks; piece < g->pieces; piece++)
+	for (uint32_t piece = ready; piece < g->pieces; piece++)
 		piece_word[piece] = PIECE_VIRGIN;
 }
 
 /* Written, not mapped: a full file system is an error here and no SIGBUS in somebody's program later,
- * and thousands of page faults are saved. Spares are allocated when one is needed (reader.c). */
-int ring_create(int fd, size_t bytes)
+ * and thousands of page faults are saved. All else is allocated when it is needed (reader.c). */
+int ring_create(int fd, size_t bytes, uint32_t ready)
 {
 	struct geometry g;
 
@@ -102,9 +104,11 @@ int ring_create(int fd, size_t bytes)
 	if (!buffer)
 		return -ENOMEM;
 	memset(buffer, 0, most);
-	fill_head(buffer, &g);
+	if (ready > g.chunks)
+		ready = g.chunks;
+	fill_head(buffer, &g, ready);
 	error = write_at(fd, buffer, g.offset, 0);
-	for (uint32_t piece = 0; !error && piece < g.chunks; piece++) {
+	for (uint32_t piece = 0; !error && piece < ready; piece++) {
 		ring_stamp(buffer, chunk, g.chunks + piece);
 		error = write_at(fd, buffer, chunk, g.offset + piece * chunk);
 	}
@@ -145,7 +149,8 @@ int ring_map(struct ring *ring, int fd)
 		.chunk_shift = shift,
 		.pieces = g.pieces,
 		.most_payload = (1u << shift) / 4 - RECORD_HEADER,
-		.piece_word = (_Atomic uint32_t *)(void *)&shared->place[chunks],
+		.read_to = &shared->place[chunks],
+		.piece_word = (_Atomic uint32_t *)(void *)&shared->place[chunks + g.pieces],
 		.mapped_bytes = (size_t)st.st_size,
 	};
 	return 0;

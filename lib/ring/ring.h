@@ -15,7 +15,9 @@
 #include "lib/ring/record.h"
 
 enum { RING_REMEMBERED = 1024 };
+#define RING_WHOLE UINT32_MAX
 enum { RING_LEAST_BYTES = 64 << 10, RING_CHUNK_MOST = 64 << 10, RING_CHUNK_LEAST = 4 << 10 };
+#define RING_STOLEN UINT64_C(1)
 #define RING_PATIENCE_NS 50000000u /* how long an open claim holds up what follows it */
 
 /* The reader's sleep. Producers wake it only when it is asleep; who is in a hurry also ends a nap. */
@@ -38,6 +40,8 @@ struct ring_shared {
 	_Alignas(128) _Atomic uint32_t room;     /* grows when a chunk becomes free; a futex */
 	_Atomic uint32_t room_wanted;            /* somebody waits for it */
 	_Alignas(128) _Atomic uint64_t place[];  /* chunks entries: number << 16 | piece */
+	/* after them, for each piece, uint64_t: how far the reader has read in it, where producers steal;
+	 * with RING_STOLEN, the end of a chunk that was stolen */
 	/* after them: a word for each piece, uint32_t, see below */
 };
 
@@ -57,6 +61,7 @@ struct ring {
 	uint32_t pieces;
 	uint32_t most_payload;  /* of one record */
 	bool counter;           /* what clock_ticks() is to read; set by the session */
+	_Atomic uint64_t *read_to;
 	_Atomic uint32_t *piece_word;
 	size_t mapped_bytes;
 	_Atomic uint64_t entered[RING_REMEMBERED / 64]; /* pieces that this process has page tables for */
@@ -92,8 +97,10 @@ struct record_info {
 
 size_t ring_file_bytes(size_t bytes);
 	/* of a ring file whose chunks together have at least `bytes` */
-int ring_create(int fd, size_t bytes);
-	/* Lays a ring out in an empty file and allocates all of its memory. 0, -EINVAL, -ENOSPC, … */
+int ring_create(int fd, size_t bytes, uint32_t ready);
+	/* Lays a ring out in an empty file, with `ready` chunks to begin with (RING_WHOLE: all). The
+	 * others come into circulation when a reader tends the ring. Memory in circulation is allocated:
+	 * nobody meets a SIGBUS. 0, -EINVAL, -ENOMEM, -ENOSPC, or write(2)'s. */
 int ring_map(struct ring *ring, int fd);
 	/* Maps it, shared; the descriptor is not kept. 0, -EINVAL (no ring, or a damaged one), or
 	 * mmap(2)'s. Safe where system calls are. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "lib/ring/ring.h"
 #include "lib/session/process.h"
 #include "lib/session/session.h"
+
+enum { READY_CHUNKS = 16 };
 
 static void choose(struct control *c, int fd, enum record_source source, bool by_number)
 {
@@ -125,12 +128,40 @@ static int make_ring(int dirfd, size_t bytes)
 	int fd = openat(dirfd, "ring", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	int error = ring_create(fd, bytes);
+	/* The collector brings the rest of it (setup.c), while the program is still being loaded. */
+	int error = ring_create(fd, bytes, READY_CHUNKS);
 	close(fd);
 	return error;
 }
 
-int session_create(const struct session_plan *plan, char dir[PLACE_PATH], char *why, size_t why_bytes)
+/* What was made so far. It opens nothing: that there are no descriptors left may be what went wrong. */
+static void discard(int basefd, const char *name, int dirfd)
+{
+	if (dirfd >= 0) {
+		unlinkat(dirfd, "ring", 0);
+		unlinkat(dirfd, "control", 0);
+	}
+	unlinkat(basefd, name, AT_REMOVEDIR);
+}
+
+/* A limit on file sizes is an error here, not our end. */
+static int make_files(int dirfd, const struct session_plan *plan, const char **step)
+{
+	struct sigaction ignored = { .sa_handler = SIG_IGN }, before;
+
+	sigaction(SIGXFSZ, &ignored, &before);
+	*step = "the ring (HARK_RING)";
+	int error = make_ring(dirfd, plan->config->ring_bytes);
+	if (!error) {
+		*step = "the control block";
+		error = make_control(dirfd, plan);
+	}
+	sigaction(SIGXFSZ, &before, NULL);
+	return error;
+}
+
+int session_create(const struct session_plan *plan, char dir[PLACE_PATH], char *why,
+		   size_t why_bytes)
 {
 	char base[PLACE_PATH], hidden[PLACE_PATH + 64], name[64];
 
@@ -138,29 +169,24 @@ int session_create(const struct session_plan *plan, char dir[PLACE_PATH], char *
 	if (basefd < 0)
 		return basefd;
 	/* Names sort by time, so that the oldest session comes first. */
-	snprintf(name, sizeof name, ".%016llx-%d", (unsigned long long)clock_realtime_ns(), getpid());
+	snprintf(name, sizeof name, ".%016llx-%d", (unsigned long long)clock_realtime_ns(),
+		 getpid());
 	snprintf(hidden, sizeof hidden, "%s/%s", base, name);
 	const char *step = hidden;
 	int error = mkdirat(basefd, name, 0700) != 0 ? -errno : 0;
-	int dirfd = error ? -1 : openat(basefd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int dirfd = error ? -1 : openat(basefd, name, flags);
 	if (!error && dirfd < 0)
 		error = -errno;
-	if (!error) {
-		step = "the ring (HARK_RING)";
-		error = make_ring(dirfd, plan->config->ring_bytes);
-	}
-	if (!error) {
-		step = "the control block";
-		error = make_control(dirfd, plan);
-	}
+	if (!error)
+		error = make_files(dirfd, plan, &step);
 	if (!error && snprintf(dir, PLACE_PATH, "%s/%s", base, name + 1) >= PLACE_PATH)
 		error = -ENAMETOOLONG;
 	if (!error && renameat(basefd, name, basefd, name + 1) != 0)
 		error = -errno;
 	if (error) {
 		snprintf(why, why_bytes, "%s in %s: %s", step, base, strerror(-error));
-		if (dirfd >= 0)
-			place_remove(hidden);
+		discard(basefd, name, dirfd);
 	}
 	if (dirfd >= 0)
 		close(dirfd);

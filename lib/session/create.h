@@ -16,7 +16,8 @@ struct session_plan {
 	int console_fd;         /* what descriptor 2 was before anything was put in its place; -1: closed */
 };
 
-int session_create(const struct session_plan *plan, char dir[PLACE_PATH], char *why, size_t why_bytes);
+int session_create(const struct session_plan *plan, char dir[PLACE_PATH], char *why,
+		   size_t why_bytes);
 	/* 0 with the new session's directory, or -errno with a sentence that says what failed. Nothing
 	 * is left behind on failure. Descriptors 1, 2 and fd:N must be what is to be captured. */
 

@@ -58,6 +58,15 @@ bool process_is_zombie(pid_t pid)
 	return !stat_fields(pid, &state, &start) || state == 'Z' || state == 'X';
 }
 
+bool process_is_filtered(pid_t pid)
+{
+	char path[32], text[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	const char *line = read_file(path, text, sizeof text) > 0 ? strstr(text, "\nSeccomp:") : NULL;
+	return line && strtol(line + sizeof "\nSeccomp:" - 1, NULL, 10) != 0;
+}
+
 int process_comm(pid_t pid, char comm[16])
 {
 	char path[32], text[64];

@@ -13,6 +13,8 @@ uint64_t process_start(pid_t pid);
 	 * 0: there is none. */
 bool process_is_zombie(pid_t pid);
 	/* Ended, but not waited for: or not there at all. */
+bool process_is_filtered(pid_t pid);
+	/* Whether it lives behind a seccomp filter. False where we may not look. */
 int process_comm(pid_t pid, char comm[16]);
 	/* 0 or -errno */
 bool process_maps(pid_t pid, uint64_t device, uint64_t inode);

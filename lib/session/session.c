@@ -38,7 +38,8 @@ static int map_control(struct session *s, const char *dir)
 	if (!error && (size_t)st.st_size < sizeof(struct control))
 		error = -EINVAL;
 	if (!error) {
-		void *at = sysio_map(sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		void *at = sysio_map(sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED,
+				     fd, 0);
 		if (sysio_is_error(at))
 			error = (int)(intptr_t)at;
 		else
@@ -107,7 +108,8 @@ static bool reached(const struct control *c, enum session_wait what, uint64_t po
 	return atomic_load_explicit(far, memory_order_acquire) >= position;
 }
 
-int session_wait_for(struct session *s, enum session_wait what, uint64_t position, uint64_t timeout_ns)
+int session_wait_for(struct session *s, enum session_wait what, uint64_t position,
+		     uint64_t timeout_ns)
 {
 	const uint64_t look_ns = 50000000;
 	struct control *c = s->control;

@@ -29,7 +29,8 @@ int session_attach(struct session *s, const char *dir);
 void session_leave(struct session *s);
 bool session_alive(const struct control *control);
 	/* Whether a collector, or the guardian that will become one, is there. No system call. */
-int session_wait_for(struct session *s, enum session_wait what, uint64_t position, uint64_t timeout_ns);
+int session_wait_for(struct session *s, enum session_wait what, uint64_t position,
+		     uint64_t timeout_ns);
 	/* Until everything before `position` is on the console, or with all sinks that are not in trouble.
 	 * 0, -ETIMEDOUT, -EPIPE (nobody collects). When it is so already: one load. */
 void session_progress(struct control *control, uint64_t shown, uint64_t delivered);

@@ -156,7 +156,7 @@ int main(int argc, char **argv)
 	rounds = rounds < 1 ? 1 : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
 	ring_fd = memfd_create("ring", MFD_CLOEXEC);
 	uint64_t before = clock_monotonic_ns();
-	if (ring_create(ring_fd, 4 << 20) != 0 || ring_map(&ring, ring_fd) != 0)
+	if (ring_create(ring_fd, 4 << 20, RING_WHOLE) != 0 || ring_map(&ring, ring_fd) != 0)
 		return 1;
 	printf("%-28s %8.2f ms\n", "a ring of 4 MiB is made in",
 	       (double)(clock_monotonic_ns() - before) / 1e6);

@@ -42,7 +42,7 @@ static uint64_t take(size_t bytes)
 static void set_up(void)
 {
 	file = memfd_create("ring", MFD_CLOEXEC);
-	if (file < 0 || ring_create(file, RING) != 0)
+	if (file < 0 || ring_create(file, RING, RING_WHOLE) != 0)
 		abort();
 	file_bytes = ring_file_bytes(RING);
 	fresh = malloc(file_bytes);
@@ -64,6 +64,7 @@ static int map_guarded(void)
 		abort();
 	ring.shared = (struct ring_shared *)(void *)is;
 	ring.memory = is + (ring.memory - was);
+	ring.read_to = (_Atomic uint64_t *)(void *)(is + ((char *)ring.read_to - was));
 	ring.piece_word = (_Atomic uint32_t *)(void *)(is + ((char *)ring.piece_word - was));
 	return 0;
 }

@@ -35,7 +35,7 @@ static int set_up(void **state)
 		return -1;
 	setenv("HARK_RUNTIME_DIR", top, 1);
 	config_defaults(&config);
-	/* While we make it, we stand for its collector: it is alive. */
+	/* Its collector is on its way: it is alive. */
 	struct session_plan plan = {
 		.config = &config, .first_pid = getpid(), .command = "the command", .program = "",
 		.preload = "", .console_fd = -1
@@ -96,8 +96,8 @@ static void the_dead(void **state)
 	assert_false(remains_in(&seen));
 	assert_int_equal(session_join(&session, dir), 0);
 	struct control *c = session.control;
-	int collector = atomic_load(&c->collector_pid);
-	atomic_store(&c->collector_pid, 0);
+	uint64_t handover = atomic_load(&c->handover_ns);
+	atomic_store(&c->handover_ns, 0);
 	assert_int_equal(place_read(dir, &seen), 0);
 	assert_true(remains_in(&seen));
 	atomic_store(&c->state, SESSION_ABANDONED);
@@ -107,7 +107,7 @@ static void the_dead(void **state)
 	assert_int_equal(place_read(dir, &seen), 0);
 	assert_false(remains_in(&seen));
 	atomic_store(&c->state, SESSION_LIVE);
-	atomic_store(&c->collector_pid, collector);
+	atomic_store(&c->handover_ns, handover);
 	session_leave(&session);
 }
 

@@ -13,15 +13,15 @@ static void test_create_refuses(void **state)
 {
 	(void)state;
 	int fd = memfd_create("ring", MFD_CLOEXEC);
-	assert_int_equal(ring_create(fd, 0), -EINVAL);
-	assert_int_equal(ring_create(fd, RING_LEAST_BYTES - 1), -EINVAL);
-	assert_int_equal(ring_create(fd, (UINT64_C(1) << 31) + 1), -EINVAL);
+	assert_int_equal(ring_create(fd, 0, RING_WHOLE), -EINVAL);
+	assert_int_equal(ring_create(fd, RING_LEAST_BYTES - 1, RING_WHOLE), -EINVAL);
+	assert_int_equal(ring_create(fd, (UINT64_C(1) << 31) + 1, RING_WHOLE), -EINVAL);
 	assert_int_equal(ring_file_bytes(1), 0);
 	close(fd);
 	/* a full file system, or a file that may not grow, is an error and no SIGBUS later */
 	fd = memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
-	assert_true(ring_create(fd, RING) < 0);
+	assert_true(ring_create(fd, RING, RING_WHOLE) < 0);
 	close(fd);
 }
 
@@ -32,7 +32,7 @@ static void test_map_refuses(void **state)
 	int fd = memfd_create("ring", MFD_CLOEXEC);
 	assert_int_equal(ring_map(&ring, fd), -EINVAL);
 	assert_int_equal(ring_map(&ring, -1), -EBADF);
-	assert_int_equal(ring_create(fd, RING), 0);
+	assert_int_equal(ring_create(fd, RING, RING_WHOLE), 0);
 	assert_int_equal(ring_map(&ring, fd), 0);
 	assert_int_equal(ring.mapped_bytes, ring_file_bytes(RING));
 	ring_unmap(&ring);
