@@ -49,7 +49,7 @@ static inline void case_open(struct ring_case *c, size_t bytes, bool steals)
 {
 	c->fd = memfd_create("ring", MFD_CLOEXEC);
 	assert_true(c->fd >= 0);
-	assert_int_equal(ring_create(c->fd, bytes), 0);
+	assert_int_equal(ring_create(c->fd, bytes, RING_WHOLE), 0);
 	assert_int_equal(ring_map(&c->ring, c->fd), 0);
 	assert_int_equal(reader_open(&c->reader, &c->ring, c->fd, 0, steals), 0);
 }

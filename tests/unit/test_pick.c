@@ -111,7 +111,7 @@ static void the_dead(void **state)
 	session_leave(&session);
 }
 
-static void ended_but_not_waited_for(void **state)
+static void nobody_waited_for_it(void **state)
 {
 	static struct place_session seen;
 	struct session session;
@@ -119,20 +119,24 @@ static void ended_but_not_waited_for(void **state)
 
 	(void)state;
 	assert_int_equal(session_join(&session, dir), 0);
-	int collector = atomic_load(&session.control->collector_pid);
+	struct control *c = session.control;
+	uint64_t handover = atomic_exchange(&c->handover_ns, 0);
 	pid_t child = fork();
-	if (child == 0)
+	if (child == 0) {
+		life_hold(&c->collector_life);
 		_exit(0);
+	}
 	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
-	atomic_store(&session.control->collector_pid, child);
+	assert_int_not_equal(atomic_load(&c->collector_life), 0);
 	assert_int_equal(place_read(dir, &seen), 0);
-	assert_false(remains_alive(&seen));
+	assert_false(seen.alive);
 	/* the other one is enough */
-	atomic_store(&session.control->guardian_pid, getpid());
+	assert_int_equal(life_hold(&c->guardian_life), 0);
 	assert_int_equal(place_read(dir, &seen), 0);
-	assert_true(remains_alive(&seen));
-	atomic_store(&session.control->guardian_pid, 0);
-	atomic_store(&session.control->collector_pid, collector);
+	assert_true(seen.alive);
+	atomic_store(&c->guardian_life, 0);
+	atomic_store(&c->collector_life, 0);
+	atomic_store(&c->handover_ns, handover);
 	waitpid(child, NULL, 0);
 	session_leave(&session);
 }
@@ -144,8 +148,7 @@ static void said_once(void **state)
 
 	(void)state;
 	assert_int_equal(session_join(&session, dir), 0);
-	int collector = atomic_load(&session.control->collector_pid);
-	atomic_store(&session.control->collector_pid, 0);
+	uint64_t handover = atomic_exchange(&session.control->handover_ns, 0);
 	int fd = memfd_create("said", MFD_CLOEXEC);
 	cli_say_on(fd);
 	remains_announce();
@@ -160,7 +163,7 @@ static void said_once(void **state)
 	assert_non_null(strstr(text, "hark salvage"));
 	snprintf(mark, sizeof mark, "%s/announced", dir);
 	assert_int_equal(access(mark, F_OK), 0);
-	atomic_store(&session.control->collector_pid, collector);
+	atomic_store(&session.control->handover_ns, handover);
 	session_leave(&session);
 }
 
@@ -190,7 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_its_processes),
 		cmocka_unit_test(the_dead),
-		cmocka_unit_test(ended_but_not_waited_for),
+		cmocka_unit_test(nobody_waited_for_it),
 		cmocka_unit_test(said_once),
 		cmocka_unit_test(when_it_spoke_last),
 	};
