@@ -197,7 +197,8 @@ static int run_starter(struct starter *s, char *dir, size_t bytes)
 static int begin_session(char *dir, size_t bytes)
 {
 	const size_t mapped = sizeof(struct starter) + 2 * CHILD_STACK;
-	struct starter *s = sysio_map(mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct starter *s = sysio_map(mapped, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sysio_is_error(s))
 		return (int)(intptr_t)s;
 	s->stack = (char *)s + sizeof *s;

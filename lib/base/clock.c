@@ -89,5 +89,6 @@ int64_t clock_map_ns(const struct clock_map *map, uint64_t ticks)
 
 	if (!(ns_back > -1e18 && ns_back < 1e18))
 		ns_back = 0;
-	return (int64_t)(map->now.monotonic_ns + (uint64_t)map->offset_ns - (uint64_t)(int64_t)ns_back);
+	return (int64_t)(map->now.monotonic_ns + (uint64_t)map->offset_ns -
+			 (uint64_t)(int64_t)ns_back);
 }

@@ -115,8 +115,8 @@ static void let_go_of_console(struct collector *c)
 			continue;
 		/* Not yet: something has still to be shown there. Who let go of it may have spoken just
 		 * before, after we had looked into the ring. */
-		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines || !losses_announce(c, true) ||
-		    !sink_idle(&c->sinks[i])) {
+		if (!sink_idle(&c->sinks[i]) || c->lines.pending_lines ||
+		    !losses_announce(c, true) || !sink_idle(&c->sinks[i])) {
 			c->look_at_console = true;
 		} else if (!anybody_holds_console(c)) {
 			if (session_position(&c->session) != c->state.position ||
@@ -167,7 +167,8 @@ static uint64_t lines_deadline(const struct collector *c)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
-static void wait_for_more(struct collector *c, const struct round_wait *wait, uint64_t nap_ns, bool sleep)
+static void wait_for_more(struct collector *c, const struct round_wait *wait, uint64_t nap_ns,
+			  bool sleep)
 {
 	struct control *control = c->session.control;
 	uint64_t until = wait->deadline_ns;
@@ -195,10 +196,13 @@ static void wait_for_more(struct collector *c, const struct round_wait *wait, ui
 	}
 	if (atomic_load(&control->progress_wanted) && !c->retry_ns)
 		left = sooner(left, NAP_LEAST_NS); /* it came after we looked */
-	if (sleep && !atomic_load(&control->polled) && !c->retry_ns)
+	if (sleep && !atomic_load(&control->polled) && !c->retry_ns) {
+		TESTPOINT(collect_sleeping);
 		reader_sleep(&c->reader, READER_ASLEEP, left);
-	else
-		reader_sleep(&c->reader, READER_NAPPING, sooner(left, sleep ? POLLED_NAP_NS : nap_ns));
+	} else {
+		reader_sleep(&c->reader, READER_NAPPING,
+			     sooner(left, sleep ? POLLED_NAP_NS : nap_ns));
+	}
 }
 
 /* ---- the end ------------------------------------------------------------------------------------ */
@@ -324,7 +328,7 @@ static void collect(struct collector *c, int *guardian)
 		unsigned records = round_drain(c, &found);
 		if (!c->in_hand)
 			round_again_if(c, deliver_expire(c));
-		deliver_echo(c, atomic_load(&c->session.control->progress_wanted) != 0);
+		echo_pending(c, atomic_load(&c->session.control->progress_wanted) != 0);
 		round_last_words(c);
 		losses_announce(c, false);
 		round_write_down(c);
@@ -334,7 +338,8 @@ static void collect(struct collector *c, int *guardian)
 			reopen(c);
 		if (c->end_ns && (c->caught_up || c->now_ns >= c->end_ns))
 			return;
-		if (c->look_at_console && !c->in_hand && found == READER_NOTHING && !tap_open(&c->watch))
+		if (c->look_at_console && !c->in_hand && found == READER_NOTHING &&
+		    !tap_open(&c->watch))
 			release_console_if_last(c, guardian);
 		if (c->look_at_polled && c->caught_up && !c->watch.ended_count)
 			stop_polling(c);
@@ -377,8 +382,9 @@ int collect_run(const struct collect_plan *plan)
 	collect(&c, &guardian);
 	bool delivered = finish(&c, c.caught_up);
 	stats_publish(&c, true);
-	last_delivery = (struct collect_delivery){ .messages = c.state.messages - c.delivery.messages,
-						   .bytes = c.state.bytes - c.delivery.bytes };
+	last_delivery =
+		(struct collect_delivery){ .messages = c.state.messages - c.delivery.messages,
+					   .bytes = c.state.bytes - c.delivery.bytes };
 	for (unsigned i = 0; i < c.sink_count; i++)
 		last_delivery.undelivered_bytes += queue_used(&c.sinks[i].queue);
 	atomic_store(&control->state, delivered ? SESSION_ENDED : SESSION_ABANDONED);

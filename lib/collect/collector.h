@@ -67,7 +67,6 @@ int deliver_end(struct collector *c, uint32_t pid);
 uint32_t deliver_note(struct collector *c, enum level level, const char *text, uint32_t sinks);
 	/* What hark itself has to say, in the streams of the sinks of that set (1 << number). Those that
 	 * have no room now are passed by; the others are returned. */
-void deliver_echo(struct collector *c, bool at_once);
 int64_t deliver_time(const struct collector *c);
 	/* the present, by the clock of messages */
 const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail);
@@ -76,11 +75,19 @@ bool deliver_source_wanted(const struct sink_spec *spec, const char *source);
 int deliver_room(struct collector *c, unsigned sink, uint64_t need, bool *lost);
 	/* Whether `need` bytes find room; where not, whether they are lost to this sink. 0 or -EAGAIN. */
 
+/* echo.c: interactive consoles */
+bool echo_goes_on(struct collector *c, const struct assemble_line *line, struct queue *q);
+	/* Whether the console shows the line's beginning already: then the rest was put into the queue. Else
+	 * the cursor is at the beginning of a line. line: NULL where the message is none. */
+void echo_pending(struct collector *c, bool at_once);
+	/* shows what has been pending for a moment */
+
 /* stream.c: sinks that take bytes as they come */
 int stream_record(struct collector *c);
 	/* c->record, once. 0 or -EAGAIN. */
 int stream_go_on(struct collector *c);
-	/* With what was begun and met a full sink. Nothing else may be put into streams before. 0 or -EAGAIN. */
+	/* With what was begun and met a full sink; before, nothing else may be put into streams. 0 or
+	 * -EAGAIN. */
 int stream_end(struct collector *c, uint32_t pid);
 int stream_expire(struct collector *c);
 	/* as deliver_end() and deliver_expire() */

@@ -7,13 +7,14 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/parse.h"
 #include "lib/collect/collector.h"
 #include "lib/message/infer.h"
 
-enum { SPARE_ROOM = 4096, AHEAD_NS = 1000000000 };
+enum { SPARE_ROOM = 4096, AHEAD_NS = 1000000000, PRI_MOST = 16 /* and a newline or two */ };
 
 /* ---- who wants it ------------------------------------------------------------------------------- */
 
@@ -97,82 +98,44 @@ static bool wants(const struct collector *c, unsigned i, const struct frame *f)
 			     deliver_source_wanted(&c->sinks[i].spec, f->message.source));
 }
 
-static uint64_t writer_of(const struct assemble_line *line)
-{
-	return (uint64_t)line->tid << 16 | line->fd;
-}
-
 static void append(struct queue *q, const char *bytes, size_t count)
 {
 	memcpy(queue_fill(q), bytes, count);
 	queue_filled(q, count);
 }
 
-/* Whether something visible stands on the terminal's present line after these bytes. Escape sequences
- * are no text; where the cursor went by them is not followed. */
-static bool line_stands(bool stands, const char *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		unsigned char b = (unsigned char)bytes[i];
-		if (b == '\n' || b == '\r') {
-			stands = false;
-		} else if (b == 0x1b && i + 1 < count && bytes[i + 1] == '[') {
-			for (i += 2; i < count && (bytes[i] < 0x40 || bytes[i] > 0x7e); i++)
-				;
-		} else if (b >= 0x20) {
-			stands = true;
-		}
-	}
-	return stands;
-}
-
-static void show(struct collector *c, struct queue *q, uint64_t writer, const char *bytes, size_t count)
-{
-	append(q, bytes, count);
-	c->state.console_open = line_stands(c->state.console_open, bytes, count);
-	c->state.console_writer = writer;
-}
-
-/* An interactive console has shown the beginning of this line already, or that of the one that it
- * goes on with: the rest follows as it is. */
-static bool goes_on(struct collector *c, const struct frame *f, struct queue *q)
-{
-	const struct assemble_line *line = f->line;
-	bool same = line && c->state.console_writer == writer_of(line);
-
-	if (!line || (!line->shown && !same)) {
-		if (c->state.console_open)
-			append(q, "\n", 1); /* somebody else's unfinished line stands there */
-		c->state.console_open = 0;
-		c->state.console_writer = 0;
-		return false;
-	}
-	if (line->shown < line->length)
-		show(c, q, writer_of(line), line->text + line->shown, line->length - line->shown);
-	if (line->ended && line->shown <= line->length)
-		show(c, q, 0, "\n", 1);
-	return true;
-}
-
 static void render(struct collector *c, unsigned i, const struct frame *f)
 {
 	struct sink *s = &c->sinks[i];
 
-	if (c->routes[i].interactive && goes_on(c, f, &s->queue))
+	if (c->routes[i].interactive && echo_goes_on(c, f->line, &s->queue))
 		return;
 	if (c->routes[i].console && f->line && f->line->shown > f->line->length)
 		return; /* mirrored: it is there */
 	struct message m = f->message;
 	if (s->format.ops != &format_raw && !(m.terminal && c->routes[i].interactive))
 		m.length = assemble_last_state(m.text, m.length, &m.text);
-	struct text out = text_in(queue_fill(&s->queue), queue_room(&s->queue));
+	/* A format needs the room that it might need. Where no queue has so much: beside it. */
+	uint64_t bound = format_bound(&s->format, &m), room = queue_room(&s->queue);
+	char *beside = bound > room ? malloc(bound) : NULL;
+	struct text out = beside ? text_in(beside, bound) : text_in(queue_fill(&s->queue), room);
 	s->format.ops->render(&s->format, &m, &out);
-	queue_filled(&s->queue, out.len);
+	if (out.cut || out.len > room)
+		sink_lose(s, !f->own, f->own ? 0 : m.length);
+	else if (beside)
+		append(&s->queue, beside, out.len);
+	else
+		queue_filled(&s->queue, out.len);
+	free(beside);
 }
 
 static uint64_t frame_bound(const struct collector *c, unsigned i, const struct message *m)
 {
-	return format_bound(&c->sinks[i].format, m) + m->length + 2;
+	const uint64_t most = c->sinks[i].queue.size;
+	uint64_t bound = format_bound(&c->sinks[i].format, m) + m->length + 2;
+
+	/* It is seldom as much as that: in an empty queue, we see. */
+	return bound > most && m->length + PRI_MOST <= most ? most : bound;
 }
 
 static int publish(struct collector *c, struct frame *f)
@@ -330,8 +293,8 @@ static int deliver_log(struct collector *c)
 	return publish(c, &f);
 }
 
-static struct frame own_frame(struct collector *c, enum level level, const char *text, size_t length,
-			      uint32_t pid)
+static struct frame own_frame(struct collector *c, enum level level, const char *text,
+			      size_t length, uint32_t pid)
 {
 	struct frame f = { .streams_too = true, .own = true };
 
@@ -364,7 +327,8 @@ uint32_t deliver_note(struct collector *c, enum level level, const char *text, u
 	f.to_all = true;
 	f.not_to = ~sinks;
 	for (unsigned i = 0; i < c->sink_count; i++)
-		if (wants(c, i, &f) && queue_room(&c->sinks[i].queue) < frame_bound(c, i, &f.message))
+		if (wants(c, i, &f) &&
+		    queue_room(&c->sinks[i].queue) < frame_bound(c, i, &f.message))
 			f.not_to |= 1u << i;
 	sinks &= ~f.not_to;
 	if (sinks)
@@ -456,31 +420,4 @@ int deliver_end(struct collector *c, uint32_t pid)
 int64_t deliver_time(const struct collector *c)
 {
 	return (int64_t)(c->now_ns + (uint64_t)c->clock.offset_ns);
-}
-
-/* ---- unfinished lines on an interactive console ---------------------------------------------------- */
-
-static int echo(void *argument, const struct assemble_line *line)
-{
-	struct collector *c = argument;
-
-	for (unsigned i = 0; i < c->sink_count; i++) {
-		if (!c->routes[i].interactive)
-			continue;
-		struct queue *q = &c->sinks[i].queue;
-		bool same = c->state.console_writer == writer_of(line);
-		if (queue_room(q) < line->length + 1)
-			return -EAGAIN;
-		if (c->state.console_open && !same)
-			append(q, "\n", 1);
-		show(c, q, writer_of(line), line->text, line->length);
-		c->dirty = true;
-	}
-	return 0;
-}
-
-void deliver_echo(struct collector *c, bool at_once)
-{
-	int64_t now = deliver_time(c);
-	assemble_echo(&c->lines, at_once ? now + ASSEMBLE_ECHO_NS : now, echo, c);
 }

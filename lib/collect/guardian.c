@@ -44,7 +44,8 @@ static bool keep_all(int fds[KEPT_END])
 	return true;
 }
 
-static void become_collector(const struct collect_plan *plan, const char *program, const int fds[KEPT_END])
+static void become_collector(const struct collect_plan *plan, const char *program,
+			     const int fds[KEPT_END])
 {
 	char console[16], deep[16];
 	const char *argv[8] = { "hark", "collect", plan->dir };
@@ -119,7 +120,8 @@ static void take_over(const struct collect_plan *plan, struct control *control, 
 	become_collector(plan, program, fds);
 }
 
-static void guard(const struct collect_plan *plan, struct control *control, int console_fd, int watched)
+static void guard(const struct collect_plan *plan, struct control *control, int console_fd,
+		  int watched)
 {
 	int fds[KEPT_END] = { [WATCHED] = watched, [CONSOLE] = console_fd, [DEEP] = plan->deep_fd };
 	char program[sizeof control->program];

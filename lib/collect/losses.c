@@ -22,7 +22,8 @@ void losses_gather(struct collector *c)
 	if (c->reader.corrupt != c->corrupt)
 		count(c, LOST_CORRUPT, c->reader.corrupt - c->corrupt, 0);
 	struct ring_shared *ring = c->session.ring.shared;
-	uint64_t messages = atomic_load(&ring->lost_messages), bytes = atomic_load(&ring->lost_bytes);
+	uint64_t messages = atomic_load(&ring->lost_messages),
+		 bytes = atomic_load(&ring->lost_bytes);
 	struct lost_count *overwritten = &c->session.control->lost[LOST_OVERWRITTEN];
 	if (messages != atomic_load(&overwritten->messages)) {
 		atomic_store(&overwritten->messages, messages);
@@ -35,7 +36,8 @@ void losses_gather(struct collector *c)
 		struct route *r = &c->routes[i];
 		if (s->lost_messages == r->lost_messages)
 			continue;
-		count(c, LOST_SINK, s->lost_messages - r->lost_messages, s->lost_bytes - r->lost_bytes);
+		count(c, LOST_SINK, s->lost_messages - r->lost_messages,
+		      s->lost_bytes - r->lost_bytes);
 		r->lost_messages = s->lost_messages;
 		r->lost_bytes = s->lost_bytes;
 	}

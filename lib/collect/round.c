@@ -37,6 +37,7 @@ unsigned round_drain(struct collector *c, enum reader_found *found)
 			round_again_if(c, -EAGAIN);
 			break;
 		}
+		TESTPOINT(collect_delivered);
 		c->in_hand = false;
 		c->state.position = c->record.next;
 		c->state.done = 0;
@@ -67,6 +68,7 @@ void round_last_words(struct collector *c)
 		if (refused)
 			return;
 		watch_forget(&c->watch, pid);
+		c->look_at_console = c->look_at_polled = true; /* he may not even have been watched */
 		c->dirty = true;
 	}
 }
@@ -116,7 +118,8 @@ void round_pump(struct collector *c, struct round_wait *wait)
 		struct sink_wish wish = { 0, UINT64_MAX };
 		sink_pump(s, c->now_ns, c->state.heads[i], &wish);
 		if (wish.events && s->fd >= 0)
-			wait->fds[wait->fd_count++] = (struct pollfd){ .fd = s->fd, .events = wish.events };
+			wait->fds[wait->fd_count++] =
+				(struct pollfd){ .fd = s->fd, .events = wish.events };
 		if (wish.deadline_ns < wait->deadline_ns)
 			wait->deadline_ns = wish.deadline_ns;
 		if (c->routes[i].console && s->error == -EPIPE)
@@ -130,7 +133,8 @@ void round_pump(struct collector *c, struct round_wait *wait)
 	}
 	TESTPOINT(collect_pumped);
 	struct control *control = c->session.control;
-	uint64_t was_shown = atomic_load(&control->shown), was_delivered = atomic_load(&control->delivered);
+	uint64_t was_shown = atomic_load(&control->shown),
+		 was_delivered = atomic_load(&control->delivered);
 	uint64_t now_shown = was_shown == UINT64_MAX || !shown ? was_shown : c->state.position;
 	uint64_t now_delivered = delivered ? c->state.position : was_delivered;
 	/* Who asked while all was done already is answered, too. */

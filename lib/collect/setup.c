@@ -39,8 +39,8 @@ static int join(struct collector *c)
 
 static bool interactive(const struct sink *s)
 {
-	return s->spec.kind == SINK_CONSOLE && s->format.ops == &format_pretty && s->console_fd >= 0 &&
-	       isatty(s->console_fd);
+	return s->spec.kind == SINK_CONSOLE && s->format.ops == &format_pretty &&
+	       s->console_fd >= 0 && isatty(s->console_fd);
 }
 
 static void route(struct collector *c, unsigned i)
@@ -113,14 +113,16 @@ static int resume(struct collector *c)
 	if (c->state.lines_bytes)
 		assemble_load(&c->lines, lines, c->state.lines_bytes);
 	if (c->state.joins_bytes)
-		join_load(&c->joins, checkpoint_loaded_joins(&c->file), c->state.joins_bytes, c->now_ns);
+		join_load(&c->joins, checkpoint_loaded_joins(&c->file), c->state.joins_bytes,
+			  c->now_ns);
 	for (unsigned i = 0; i < c->sink_count && !c->plan->sinks; i++) {
 		struct queue *q = &c->sinks[i].queue;
 		uint64_t tail = atomic_load(q->tail);
 		if (c->state.heads[i] >= tail && c->state.heads[i] - tail <= q->size)
 			q->head = c->state.heads[i];
 	}
-	c->delivery = (struct collect_delivery){ .messages = c->state.messages, .bytes = c->state.bytes };
+	c->delivery =
+		(struct collect_delivery){ .messages = c->state.messages, .bytes = c->state.bytes };
 	return 0;
 }
 
@@ -168,6 +170,9 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 				    control->overflow == RING_LOSE_OLDEST);
 	if (!error && c->reader.missing)
 		reader_tend(&c->reader, c->now_ns); /* the session began with the first few chunks */
+	/* Whoever was before us may have been killed between its checkpoint and the release of what that
+	 * covers: writers may wait for it, and would for ever. */
+	c->dirty = true;
 	/* Where the record that was in hand is there no more, another one begins. */
 	if (!error && c->reader.at != c->state.position) {
 		c->state.position = c->reader.at;

@@ -26,7 +26,8 @@ static unsigned takers(struct collector *c, uint8_t source, uint32_t detail, boo
 }
 
 /* All or, where a sink that may be waited for is full, none. */
-static int put(struct collector *c, const bool takes[CONTROL_SINKS], const char *bytes, size_t count)
+static int put(struct collector *c, const bool takes[CONTROL_SINKS], const char *bytes,
+	       size_t count)
 {
 	bool lost[CONTROL_SINKS];
 
@@ -100,7 +101,8 @@ int stream_record(struct collector *c)
 	const struct reader_record *r = &c->record;
 	bool takes[CONTROL_SINKS];
 
-	if (c->state.streamed || !takers(c, r->source, r->detail, r->flags & RECORD_MIRRORED, takes))
+	if (c->state.streamed ||
+	    !takers(c, r->source, r->detail, r->flags & RECORD_MIRRORED, takes))
 		return 0;
 	struct joined *j = c->joins.count ? join_find(&c->joins, r) : NULL;
 	/* The rest of that call will not come, or a handler has interrupted it. */
@@ -110,8 +112,7 @@ int stream_record(struct collector *c)
 		j = NULL;
 	}
 	bool more = r->flags & RECORD_MORE;
-	bool too_large = whole(c, takes, r->bytes) < r->bytes;
-	if ((more || j || too_large) && keep(c, j))
+	if ((more || j) && keep(c, j))
 		return more ? 0 : let_leave(c, join_find(&c->joins, r));
 	if (j && let_leave(c, j) != 0)
 		return -EAGAIN;

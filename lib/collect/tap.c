@@ -24,7 +24,7 @@ void tap_attach(struct collector *c)
 		return;
 	fcntl(tap.fd, F_SETFL, fcntl(tap.fd, F_GETFL) | O_NONBLOCK);
 	tap.author = (struct ring_author){ .pid = (uint32_t)c->session.control->first_pid,
-					    .tid = (uint32_t)sysio_gettid() };
+					   .tid = (uint32_t)sysio_gettid() };
 	watch_add_fd(&c->watch, tap.fd, WATCH_DEEP, true);
 }
 
@@ -32,7 +32,9 @@ static bool append_held(struct collector *c)
 {
 	/* We are the ring's reader: to wait for room here would be to wait for ourselves. */
 	struct ring_policy policy = { .overflow = RING_LOSE_NEWEST };
-	struct record_info info = { .fd = STDERR_FILENO, .source = SOURCE_STDERR, .kind = RECORD_TEXT,
+	struct record_info info = { .fd = STDERR_FILENO,
+				    .source = SOURCE_STDERR,
+				    .kind = RECORD_TEXT,
 				    .detail = STDERR_FILENO };
 	size_t most = c->session.ring.most_payload;
 

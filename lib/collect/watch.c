@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
+#include "lib/base/testpoint.h"
 #include "lib/session/process.h"
 
 enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
@@ -34,6 +35,7 @@ static void *wait_for_events(void *argument)
 			continue;
 		if (poll_epoll.revents & POLLNVAL)
 			return NULL;
+		TESTPOINT(watch_woken);
 		atomic_store(&w->pending, 1);
 		/* The collector may be about to sleep just now: until it has heard, it is told again. */
 		while (atomic_load(&w->pending) && !atomic_load(&w->closing)) {
@@ -52,7 +54,8 @@ int watch_open(struct watch *w, struct ring *ring)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	w->pidfd_most = limit.rlim_cur > 2 * SPARE_FDS && limit.rlim_cur < INT_MAX
 				? (int)limit.rlim_cur - SPARE_FDS
-				: limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur / 2 : INT_MAX;
+			: limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur / 2
+						   : INT_MAX;
 	if (stat("/proc/self/ns/pid", &st) == 0)
 		w->own_namespace = st.st_ino;
 	w->table = calloc(w->size, sizeof *w->table);
@@ -215,7 +218,7 @@ static bool is_foreign(const struct watch *w, const struct record_join *join)
 	if (join->pid_namespace)
 		return w->own_namespace && join->pid_namespace != w->own_namespace;
 	if (!join->parent)
-		return getppid() != 0;
+		return true;
 	const struct watched *parent = slot_of(w, join->parent);
 	return parent->pid && parent->foreign;
 }
@@ -366,8 +369,8 @@ static int adopt(void *argument, pid_t pid)
 	return 0;
 }
 
-/* /proc is listed in large pieces: of a process that forks meanwhile and ends before we look at it, the
- * child is in no list. It has one of the numbers that were given since. */
+/* /proc is listed in large pieces: of a process that forks meanwhile and ends before we look at it,
+ * the child is in no list. It has one of the numbers that were given since. */
 static void adopt_newer(struct search *s, pid_t known)
 {
 	for (pid_t newest; (newest = process_newest()) > known; known = newest) {
@@ -401,7 +404,8 @@ bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode)
 {
 	for (uint32_t i = 0; i < w->size; i++) {
 		struct watched *p = &w->table[i];
-		if (p->pid && !p->ended && (p->foreign || process_holds((pid_t)p->pid, device, inode)))
+		if (p->pid && !p->ended &&
+		    (p->foreign || process_holds((pid_t)p->pid, device, inode)))
 			return true;
 	}
 	return false;

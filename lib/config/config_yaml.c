@@ -319,8 +319,9 @@ int config_file(struct config *c, const char *path, struct config_problem *probl
 		*c = changed;
 	else if (!*problem->text) {
 		char wrong[128];
-		snprintf(wrong, sizeof wrong, "%s; accepted by --config and HARK_CONFIG: a file that "
-			 "can be read", strerrordesc_np(-rc));
+		static const char accepted[] =
+			"; accepted by --config and HARK_CONFIG: a file that can be read";
+		snprintf(wrong, sizeof wrong, "%s%s", strerrordesc_np(-rc), accepted);
 		refuse(&r, 0, NULL, wrong);
 	}
 	return rc;

@@ -151,14 +151,21 @@ static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 	/* pairs with take() in reader.c: what it has not read by now, it will not get any more */
 	uint64_t read_to =
 		atomic_exchange(&ring->read_to[piece], (base + chunk_bytes) | RING_STOLEN);
-	uint64_t messages = 0, bytes = 0;
+	uint64_t messages = 0, bytes = 0, tag = claim_number_of(number);
 	bool quiet = true;
 
 	for (uint64_t at = 0; at < chunk_bytes;) {
 		struct record *record = ring_record(ring, piece, at);
 		uint64_t seen = atomic_load(&record->claim);
+		/* When so little is left in circulation that it is the newest chunk, too: nobody may
+		 * claim the rest of it any more. */
+		if (seen == claim_make(tag, 0, 0, RECORD_FREE) &&
+		    atomic_compare_exchange_strong(&record->claim, &seen,
+						   claim_make(tag, (chunk_bytes - at) / RECORD_UNIT,
+							      0, RECORD_COMMITTED)))
+			break;
 		uint64_t length = claim_bytes(seen);
-		if (claim_number(seen) != claim_number_of(number) || length == 0 ||
+		if (claim_number(seen) != tag || length == 0 ||
 		    length > chunk_bytes - at) {
 			quiet = false; /* nonsense: ring_writers() will judge */
 			break;

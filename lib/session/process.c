@@ -63,7 +63,9 @@ bool process_is_filtered(pid_t pid)
 	char path[32], text[4096];
 
 	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	const char *line = read_file(path, text, sizeof text) > 0 ? strstr(text, "\nSeccomp:") : NULL;
+	if (read_file(path, text, sizeof text) <= 0)
+		return false;
+	const char *line = strstr(text, "\nSeccomp:");
 	return line && strtol(line + sizeof "\nSeccomp:" - 1, NULL, 10) != 0;
 }
 
@@ -123,9 +125,9 @@ pid_t process_newest(void)
 	char text[128];
 	int pid;
 
-	return read_file("/proc/loadavg", text, sizeof text) > 0 &&
-		       sscanf(text, "%*s %*s %*s %*s %d", &pid) == 1
-	       ? pid : -1;
+	if (read_file("/proc/loadavg", text, sizeof text) <= 0)
+		return -1;
+	return sscanf(text, "%*s %*s %*s %*s %d", &pid) == 1 ? pid : -1;
 }
 
 bool process_leads(pid_t pid)

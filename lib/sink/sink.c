@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/base/testpoint.h"
 #include "lib/sink/resume.h"
 
 #define MS UINT64_C(1000000)
@@ -270,6 +271,7 @@ static int push(struct sink *s, uint64_t until)
 			continue;
 		if (n <= 0)
 			return n ? (int)n : -ENOBUFS;
+		TESTPOINT(sink_written);
 		s->sent += (uint64_t)n;
 		resume_note(s);
 	}

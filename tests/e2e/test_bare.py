@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""LD_PRELOAD alone, without `hark run`: a session of its own, joined by the children, or none at all.
+"""LD_PRELOAD alone, without `hark run`: a session of its own, joined by the children, or none.
 
 Speaks TAP; see cli.py.
 """
@@ -195,7 +195,8 @@ def empty_environment(home, expect):
                     "exec env -i /bin/sh -c 'echo two >&2'"):
         heard = Heard(home, ["bash", "-c", f"echo one >&2; {command}"])
         expect.same(heard.stderr, b"", f"{command}: past hark")
-        expect.same((heard.texts()[0], len(heard.texts())), ("one", 2), f"{command}: {heard.texts()}")
+        texts = heard.texts()
+        expect.same((texts[:1], len(texts)), (["one"], 2), f"{command}: {texts}")
         expect.same([m["seq"] for m in heard.messages], [1, 2], f"{command}: one session")
 
 
@@ -224,7 +225,7 @@ def environments_of_their_own(home, expect):
 
 @cli.case
 def what_the_child_finds(home, expect):
-    """Ours is added once, others are kept, and a program that wants no LD_PRELOAD still has ours."""
+    """Ours is added once, others are kept; who wants no LD_PRELOAD still has ours."""
     libm = ctypes.util.find_library("m")
     code = "import json, os; print(json.dumps(dict(os.environ)))"
     heard = Heard(home, ["env", "-i", "A=b", f"LD_PRELOAD={libm}", sys.executable, "-Sc", code])
@@ -257,8 +258,9 @@ def run_within_and_around(home, expect):
 def many_at_once(home, expect):
     """Sixteen that begin sessions of their own at the same time, with one sink."""
     out = os.path.join(home.top, "all")
-    script = f"for i in $(seq 16); do LD_PRELOAD={SHIM} sh -c \"echo line $i >&2; exit $i\" & done; " \
-             "wait"
+    script = f"export LD_PRELOAD={SHIM}; " \
+             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do " \
+             "env -u HARK_SESSION sh -c \"echo line $i >&2; exit $i\" & done; wait"
     done = subprocess.run(["bash", "-c", script], cwd=home.top, capture_output=True, check=False,
                           env=home.env(HARK_SINKS=f"file:{out}?format=raw"), timeout=cli.LIMIT)
     expect.same((done.returncode, done.stderr), (0, b""), "the script")

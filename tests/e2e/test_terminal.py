@@ -138,8 +138,8 @@ def prompts_and_unfinished_lines(home, expect):
 def a_shell_that_edits_lines(home, expect):
     """bash's line editor echoes on stderr: each letter is seen, and only once."""
     for prefix in PLAIN, PRETTY:
-        with Terminal(home, [*prefix, "bash", "--norc", "--noprofile", "-i"], PS1="at your service> ",
-                      HISTFILE="/dev/null", INPUTRC="/dev/null") as tty:
+        with Terminal(home, [*prefix, "bash", "--norc", "--noprofile", "-i"],
+                      PS1="at your service> ", HISTFILE="/dev/null", INPUTRC="/dev/null") as tty:
             at = tty.wait_for("at your service> ")
             for letter in "echo a b":
                 tty.type(letter)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program cannot tell: how it ends, what it finds at its start, what its caller reads, and when.
+"""The program cannot tell: how it ends, what it finds at its start, what its caller reads.
 
 Every case runs natively and under hark, and compares. The guests are in guests/; the terminal has
 tests of its own in test_terminal.py. Speaks TAP; see cli.py.
@@ -69,9 +69,9 @@ def every_way_to_die(home, expect):
 @cli.case
 def stopped_and_continued(home, expect):
     for prefix in [], hark():
-        child = subprocess.Popen([*prefix, "sh", "-c", "kill -STOP $$; echo back >&2; read x; exit 5"],
-                                 env=home.env(), cwd=home.top, stdin=subprocess.PIPE,
-                                 stderr=subprocess.DEVNULL)
+        script = "kill -STOP $$; echo back >&2; read x; exit 5"
+        child = subprocess.Popen([*prefix, "sh", "-c", script], env=home.env(), cwd=home.top,
+                                 stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         flags = os.WUNTRACED | os.WCONTINUED
         _, status = os.waitpid(child.pid, flags)
         expect(os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGSTOP, f"{status:#x}")
@@ -266,7 +266,7 @@ def nested_substitution(home, expect):
 
 @cli.case
 def background_child_keeps_it_open(home, expect):
-    """Natively the reader waits for the child that still has the pipe: so it does here, no longer."""
+    """The reader waits for the child that still has the pipe, natively and here."""
     argv = ["sh", "-c", "(read x; echo last words >&2) & echo first >&2"]
     for prefix in [], hark():
         child = subprocess.Popen([*prefix, "sh", "-c", "exec 3<&0; " + argv[2].replace(

@@ -6,8 +6,8 @@
  * ACCOUNT is a file that is mapped: per thread, how many messages were begun and how many calls have
  * returned. It outlives every way to die, so whoever reads it knows what must have been heard.
  * A message is "RUN thread number padding.", one call each. HOW: write, fprintf, syslog, mixed.
- * LONG: every so many messages one is some 40 kB long, but for syslog; 0: none. END says how the process ends
- * when the first thread is done; with a + before it, all threads are waited for, else the
+ * LONG: every so many messages one is some 40 kB long, but for syslog; 0: none. END says how the
+ * process ends when the first thread is done; with a + before it, all threads are waited for, else the
  * others are interrupted where they are. THREAD: the number of the first thread; the second role
  * that exec starts goes on with the numbers above.
  */
@@ -121,7 +121,8 @@ int main(int argc, char **argv)
 	long_every = strtoull(argv[5], NULL, 10);
 	first_thread = strtoull(argv[7], NULL, 10);
 	int fd = open(argv[1], O_RDWR | O_CLOEXEC);
-	accounts = mmap(NULL, ACCOUNTS * sizeof *accounts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	accounts = mmap(NULL, ACCOUNTS * sizeof *accounts, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			0);
 	if (fd < 0 || accounts == MAP_FAILED || first_thread + THREADS > ACCOUNTS)
 		return 2;
 	close(fd);

@@ -42,6 +42,7 @@ static struct {
 	struct session session; /* as the writers see it */
 	struct round_wait wait;
 	uint64_t ahead_ns;      /* of the real time */
+	bool stands;            /* time does */
 	int console[2];         /* 0: what the user reads */
 	pid_t other;            /* a process that lives, to speak in its name */
 } scene;
@@ -180,19 +181,26 @@ static inline struct writer writer_other(void)
 	return (struct writer){ .pid = (uint32_t)scene.other, .tid = (uint32_t)scene.other };
 }
 
-static inline void case_join(uint32_t pid, const char *comm, uint64_t pid_namespace, uint32_t parent)
+static inline void case_join(uint32_t pid, const char *comm, uint64_t pid_namespace,
+			     uint32_t parent)
 {
 	struct record_join join = { .pid_namespace = pid_namespace, .parent = parent };
 
 	snprintf(join.comm, sizeof join.comm, "%s", comm);
-	assert_int_equal(say_bytes((struct writer){ .pid = pid, .fd = 0xffff, .kind = RECORD_JOIN,
-						    .source = SOURCE_HARK }, &join, sizeof join), 0);
+	assert_int_equal(say_bytes((struct writer){ .pid = pid,
+						    .fd = 0xffff,
+						    .kind = RECORD_JOIN,
+						    .source = SOURCE_HARK },
+				   &join, sizeof join),
+			 0);
 }
 
 /* ---- the collector's steps ------------------------------------------------------------------------ */
 
 static inline void case_clock(void)
 {
+	if (scene.stands)
+		return;
 	scene.c.now_ns = clock_monotonic_ns() + scene.ahead_ns;
 	clock_map_refresh(&scene.c.clock);
 }
@@ -220,12 +228,25 @@ static inline unsigned case_round(void)
 
 	if (!c->in_hand)
 		round_again_if(c, deliver_expire(c));
-	deliver_echo(c, false);
+	echo_pending(c, false);
 	round_last_words(c);
 	losses_announce(c, false);
 	round_write_down(c);
 	round_pump(c, &scene.wait);
 	return records;
+}
+
+/* Until the file holds something, with no help of time: somebody has died. */
+static inline const char *case_got(const char *name);
+static inline void case_wait_for_death(const char *name)
+{
+	scene.stands = true;
+	for (int i = 0; i < 10000 && !*case_got(name); i++) {
+		watch_events(&scene.c.watch);
+		case_round();
+		poll(NULL, 0, 1);
+	}
+	scene.stands = false;
 }
 
 /* Until nothing moves any more. */

@@ -97,11 +97,7 @@ static void test_writer_dies(void **state)
 	case_settle();
 	expect_file("raw", "");
 	kill(scene.other, SIGKILL);
-	for (int i = 0; i < 5000 && !*case_got("raw"); i++) {
-		watch_events(&scene.c.watch);
-		case_round();
-		poll(NULL, 0, 1);
-	}
+	case_wait_for_death("raw");
 	expect_file("raw", "cut short");
 	say_as(last, "and come\n");
 	case_settle();
@@ -218,8 +214,11 @@ static void test_larger_than_a_queue(void **state)
 	size_t most = scene.session.ring.most_payload;
 	for (size_t at = 0; at < sizeof text; at += most) {
 		size_t left = sizeof text - at, count = left < most ? left : most;
-		assert_int_equal(say_bytes(at == 0 ? first : left <= most ? last : middle, text + at,
-					   count), 0);
+		assert_int_equal(say_bytes(at == 0 ? first : left <= most ? last
+									  : middle,
+					   text + at,
+					   count),
+				 0);
 		if (at / most % 20 == 0)
 			case_round();
 	}
@@ -243,6 +242,33 @@ static void test_larger_than_a_queue(void **state)
 		assert_int_equal(count_of(got + sizeof text, "after\n"), 1);
 		assert_int_equal(count_of(got, "1 messages"), 1);
 	}
+}
+
+/* A part is in the queue, and something else comes that is no text. */
+static void test_nothing_in_between(void **state)
+{
+	static char text[900];
+	size_t sent = 0;
+	(void)state;
+
+	memset(text, 'x', sizeof text);
+	case_begin("file:@/raw?format=raw&queue=64K&overflow=block");
+	for (; sent < 100000; sent += sizeof text) {
+		assert_int_equal(say_bytes(sent ? middle : first, text, sizeof text), 0);
+		case_read();
+		round_write_down(&scene.c);
+	}
+	case_wait(2ull * CASE_SECOND);
+	case_clock();
+	assert_int_equal(stream_expire(&scene.c), -EAGAIN);
+	assert_non_null(scene.c.joins.leaving);
+	round_write_down(&scene.c);
+	round_pump(&scene.c, &scene.wait);
+	say_as((struct writer){ .kind = RECORD_LOG, .source = SOURCE_LOG }, "a message");
+	case_settle();
+	const char *got = case_got("raw");
+	assert_int_equal(strspn(got, "x"), sent);
+	assert_string_equal(got + sent, "a message\n");
 }
 
 static void test_damaged(void **state)
@@ -314,6 +340,7 @@ int main(void)
 		CASE(test_filters),
 		CASE(test_successors),
 		CASE(test_larger_than_a_queue),
+		CASE(test_nothing_in_between),
 		CASE(test_damaged),
 		CASE(test_no_memory_for_it),
 		CASE(test_losing),

@@ -103,9 +103,11 @@ static int child(long status)
 }
 
 static const struct condition conditions[] = {
-	{ "ignore", ignore }, { "block", block }, { "block-all", block_all }, { "pending", pending },
+	{ "ignore", ignore }, { "block", block }, { "block-all", block_all },
+	{ "pending", pending },
 	{ "files", files }, { "file-size", file_size }, { "memory", memory }, { "stack", stack },
-	{ "umask", mask }, { "close", close_one }, { "open", open_one }, { "nonblocking", nonblocking },
+	{ "umask", mask }, { "close", close_one }, { "open", open_one },
+	{ "nonblocking", nonblocking },
 	{ "nice", nicer }, { "slack", slack }, { "reaper", reaper }, { "death", death },
 	{ "no-new-privileges", no_new }, { "timer", timer }, { "child", child },
 };

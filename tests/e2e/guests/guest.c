@@ -26,7 +26,7 @@ __attribute__((constructor)) static void look_at_errno(void)
 	errno_before_main = errno;
 }
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static void die_fault(void)
 {
@@ -70,7 +70,7 @@ static void die_corrupt(void)
 	free(nothing);
 }
 
-/* ---- bytes on both descriptors ------------------------------------------------------------------ */
+/* ---- bytes on both descriptors --------------------------------------------------------------- */
 
 static void put(int fd, const char *bytes, size_t count)
 {
@@ -136,7 +136,7 @@ static void say_errno(void)
 	printf("%d %d\n", errno_before_main, at_main);
 }
 
-/* ---- daemons ------------------------------------------------------------------------------------ */
+/* ---- daemons --------------------------------------------------------------------------------- */
 
 static void stay(void)
 {
@@ -257,8 +257,9 @@ static const struct {
 	{ "die-fault", die_fault }, { "die-illegal", die_illegal }, { "die-abort", die_abort },
 	{ "die-divide", die_divide }, { "die-bus", die_bus }, { "die-pipe", die_pipe },
 	{ "die-assert", die_assert }, { "die-corrupt", die_corrupt },
-	{ "say-nul", say_nul }, { "say-invalid", say_invalid }, { "say-unfinished", say_unfinished },
-	{ "say-long", say_long }, { "say-single", say_single }, { "say-every-byte", say_every_byte },
+	{ "say-nul", say_nul }, { "say-invalid", say_invalid },
+	{ "say-unfinished", say_unfinished }, { "say-long", say_long },
+	{ "say-single", say_single }, { "say-every-byte", say_every_byte },
 	{ "say-errno", say_errno },
 	{ "daemon-null", daemon_null }, { "daemon-close", daemon_close },
 	{ "daemon-closefrom", daemon_closefrom }, { "daemon-close-range", daemon_close_range },

@@ -1,0 +1,166 @@
+/*
+ * test_losses.c - losses.c: what is lost is counted by reason and said once, in every sink's stream.
+ */
+#include "tests/unit/collect_case.h"
+
+static void lose(enum lost_reason reason, uint64_t messages, uint64_t bytes)
+{
+	atomic_fetch_add(&scene.session.control->lost[reason].messages, messages);
+	atomic_fetch_add(&scene.session.control->lost[reason].bytes, bytes);
+}
+
+static uint64_t lost(enum lost_reason reason)
+{
+	return atomic_load(&scene.session.control->lost[reason].messages);
+}
+
+/* Rounds that last so long. */
+static void pass(uint64_t ns)
+{
+	for (uint64_t step = 100 * CASE_MS; ns >= step; ns -= step) {
+		case_wait(step);
+		case_settle();
+	}
+}
+
+static void test_once_a_second(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw file:@/json?format=json");
+	lose(LOST_FULL, 3, 30);
+	case_settle();
+	expect_file(
+		"raw",
+		"3 messages (30 bytes) lost: the ring was full, and the overflow policy said so\n");
+	lose(LOST_FULL, 2, 20);
+	lose(LOST_FULL, 2, 20);
+	case_settle();
+	assert_int_equal(count_of(case_got("raw"), "\n"), 1);
+	assert_true(scene.c.untold); /* so that the collector does not sleep over it */
+	pass(1100 * (uint64_t)CASE_MS);
+	assert_int_equal(count_of(case_got("raw"), "\n"), 2);
+	assert_non_null(strstr(case_got("raw"), "\n4 messages (40 bytes) lost: "));
+	assert_false(scene.c.untold);
+	pass(5ull * CASE_SECOND);
+	const char *json = case_got("json");
+	assert_int_equal(expect_gapless(json, 1), 2);
+	assert_int_equal(count_of(json, "\"level\":\"warning\""), 2);
+	assert_int_equal(count_of(json, "\"source\":\"hark\""), 2);
+}
+
+static void test_each_reason(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw");
+	for (unsigned reason = 0; reason < LOST_NR; reason++)
+		if (reason != LOST_OVERWRITTEN)
+			lose((enum lost_reason)reason, 1, 1);
+	atomic_store(&scene.session.ring.shared->lost_messages, 5);
+	atomic_store(&scene.session.ring.shared->lost_bytes, 50);
+	case_settle();
+	assert_int_equal(count_of(case_got("raw"), "\n"), LOST_NR);
+	assert_non_null(strstr(case_got("raw"), "5 messages (50 bytes) lost: newer"));
+}
+
+/* A sink that wants little still has to know that something is missing. */
+static void test_no_filter_holds(void **state)
+{
+	(void)state;
+	case_begin("file:@/errors?format=raw&level=error file:@/out?format=raw&source=stdout");
+	lose(LOST_TORN, 1, 0);
+	say("of stderr\n");
+	case_settle();
+	expect_file("errors",
+		    "1 messages (0 bytes) lost: their writer died in the middle of the call\n");
+	expect_file("out",
+		    "1 messages (0 bytes) lost: their writer died in the middle of the call\n");
+}
+
+static void test_successor_says_nothing_again(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw");
+	lose(LOST_FULL, 3, 30);
+	case_settle();
+	case_succeed();
+	pass(3ull * CASE_SECOND);
+	assert_int_equal(count_of(case_got("raw"), "\n"), 1);
+	lose(LOST_FULL, 1, 10);
+	pass(2ull * CASE_SECOND);
+	assert_non_null(strstr(case_got("raw"), "\n1 messages (10 bytes) lost"));
+}
+
+/* Announcements are lost to nobody, and the loss of one is no loss to be announced. */
+static void test_not_about_themselves(void **state)
+{
+	(void)state;
+	assert_int_equal(pipe(scene.console), 0);
+	case_begin("console file:@/raw?format=raw");
+	close(scene.console[0]);
+	scene.console[0] = -1;
+	say("nobody reads this\n");
+	case_settle();
+	pass(10ull * CASE_SECOND);
+	assert_int_equal(lost(LOST_SINK), 1);
+	const char *raw = case_got("raw");
+	assert_int_equal(count_of(raw, "messages ("), 1);
+	assert_int_equal(strncmp(raw, "nobody reads this\n1 messages (18 bytes) lost: ", 46), 0);
+	say("nor this\n");
+	pass(10ull * CASE_SECOND);
+	assert_int_equal(lost(LOST_SINK), 2);
+	assert_int_equal(count_of(case_got("raw"), "messages ("), 2);
+}
+
+static void test_full_queue(void **state)
+{
+	(void)state;
+	case_begin("file:@/few?format=json&queue=64K&overflow=drop file:@/raw?format=raw");
+	for (int i = 0; i < 900; i++) {
+		say("text text text text text\n");
+		case_read();
+	}
+	uint64_t dropped = scene.c.sinks[0].lost_messages;
+	assert_true(dropped > 0);
+	queue_filled(&scene.c.sinks[0].queue, queue_room(&scene.c.sinks[0].queue));
+	assert_false(losses_announce(&scene.c, true));
+	assert_true(scene.c.untold);
+	assert_int_equal(lost(LOST_SINK), dropped);
+	/* The other one has heard it already, and does not hear it again. */
+	scene.c.sinks[0].queue.head -= 4096;
+	case_wait(2ull * CASE_SECOND);
+	assert_true(losses_announce(&scene.c, true));
+	scene.c.sinks[0].queue.head = atomic_load(scene.c.sinks[0].queue.tail);
+	case_settle();
+	assert_int_equal(count_of(case_got("raw"), "messages ("), 1);
+	assert_int_equal(lost(LOST_SINK), dropped);
+}
+
+static void test_torn_and_corrupt(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw");
+	scene.c.reader.torn = 2;
+	scene.c.reader.corrupt = 1;
+	case_settle();
+	assert_int_equal(lost(LOST_TORN), 2);
+	assert_int_equal(lost(LOST_CORRUPT), 1);
+	scene.c.reader.torn = 3;
+	pass(2ull * CASE_SECOND);
+	assert_int_equal(lost(LOST_TORN), 3);
+	assert_int_equal(count_of(case_got("raw"), "\n"), 3);
+}
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	const struct CMUnitTest tests[] = {
+		CASE(test_once_a_second),
+		CASE(test_each_reason),
+		CASE(test_no_filter_holds),
+		CASE(test_successor_says_nothing_again),
+		CASE(test_not_about_themselves),
+		CASE(test_full_queue),
+		CASE(test_torn_and_corrupt),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,132 @@
+/*
+ * test_watch_find.c - watch.c: who has not said anything yet, and who holds a descriptor.
+ */
+#include "tests/unit/watch_case.h"
+
+#include <sys/sendfile.h>
+
+static char *const sleeper[] = { (char *)"sleep", (char *)"1000", NULL };
+
+static pid_t stranger(bool holds)
+{
+	int told[2];
+	char c;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (holds && (dup2(ring_fd, 9) != 9 || fcntl(9, F_SETFD, 0) != 0))
+			_exit(1);
+		execvp(sleeper[0], sleeper);
+		_exit(1);
+	}
+	close(told[1]);
+	assert_int_equal(read(told[0], &c, 1), 0);
+	close(told[0]);
+	return pid;
+}
+
+static void test_descriptors(void **state)
+{
+	(void)state;
+	pid_t with = stranger(true), without = stranger(false);
+	watch_process(&w, (uint32_t)without);
+	assert_false(watch_any_holds(&w, ring_stat.st_dev, ring_stat.st_ino));
+	watch_process(&w, (uint32_t)with);
+	assert_true(watch_any_holds(&w, ring_stat.st_dev, ring_stat.st_ino));
+	kill(with, SIGKILL);
+	kill(without, SIGKILL);
+	wait_until_ended(2);
+	waitpid(with, NULL, 0);
+	waitpid(without, NULL, 0);
+	assert_false(watch_any_holds(&w, ring_stat.st_dev, ring_stat.st_ino));
+}
+
+/* A copy of this program is not the file that we are, so it counts as a program of the session. */
+static pid_t copy_that_maps(const char *path)
+{
+	int told[2], fd = open("/proc/self/exe", O_RDONLY),
+		     to = open(path, O_WRONLY | O_CREAT, 0700);
+	struct stat st;
+	char number[16], c;
+
+	assert_true(fd >= 0 && to >= 0 && fstat(fd, &st) == 0 && fchmod(to, 0700) == 0);
+	for (off_t at = 0; at < st.st_size;)
+		assert_true(sendfile(to, fd, &at, (size_t)(st.st_size - at)) > 0);
+	close(fd);
+	close(to);
+	assert_int_equal(pipe(told), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fcntl(ring_fd, F_SETFD, 0);
+		dup2(told[1], 1);
+		snprintf(number, sizeof number, "%d", ring_fd);
+		execl(path, path, "map", number, (char *)NULL);
+		_exit(1);
+	}
+	close(told[1]);
+	assert_int_equal(read(told[0], &c, 1), 1);
+	close(told[0]);
+	return pid;
+}
+
+static void test_adopted(void **state)
+{
+	char path[] = "/tmp/hark-test-watch-XXXXXX";
+	int fds[2];
+	(void)state;
+
+	assert_int_equal(pipe(fds), 0);
+	pid_t kin = child_of(fds, true); /* as a guardian: our own kind */
+	assert_false(watch_find_more(&w, ring_stat.st_dev, ring_stat.st_ino));
+	assert_int_equal(w.count, 0);
+	int named = mkstemp(path);
+	assert_true(named >= 0);
+	close(named);
+	pid_t child = copy_that_maps(path);
+	unlink(path);
+	assert_true(watch_find_more(&w, ring_stat.st_dev, ring_stat.st_ino));
+	assert_true(knows((uint32_t)child));
+	assert_int_equal(w.alive, 1);
+	/* Also when there was no descriptor for it. */
+	struct watched *p = watch_process(&w, (uint32_t)child);
+	close(p->pidfd);
+	p->pidfd = -1;
+	p->unwatched = true;
+	w.unwatched++;
+	assert_true(watch_find_more(&w, ring_stat.st_dev, ring_stat.st_ino));
+	kill(child, SIGKILL);
+	wait_until_ended(1);
+	assert_false(watch_find_more(&w, ring_stat.st_dev, ring_stat.st_ino));
+	waitpid(child, NULL, 0);
+	close(fds[1]);
+	close(fds[0]);
+	waitpid(kin, NULL, 0);
+}
+
+static int map_ring(const char *number)
+{
+	struct ring mine;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (ring_map(&mine, atoi(number)) != 0)
+		return 1;
+	close(atoi(number));
+	if (write(1, "m", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 2 && strcmp(argv[1], "map") == 0)
+		return map_ring(argv[2]);
+	const struct CMUnitTest tests[] = {
+		TEST(test_descriptors),
+		TEST(test_adopted),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
