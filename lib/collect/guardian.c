@@ -98,6 +98,13 @@ static pid_t leave_successor(void)
 	return pid;
 }
 
+/* From here on nobody has to be expected: we are there, and seen to be. */
+static void hold_life(struct control *control)
+{
+	if (life_hold(&control->guardian_life) == 0)
+		atomic_store(&control->handover_ns, 0);
+}
+
 static void expect_life(struct control *control, uint64_t within_ns)
 {
 	atomic_store(&control->handover_ns, clock_monotonic_ns() + within_ns);
@@ -134,12 +141,12 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 	program[sizeof program - 1] = 0;
 	if (!keep_all(fds))
 		_exit(1);
-	life_hold(&control->guardian_life);
+	hold_life(control);
 	while (wait_for_end(control)) {
 		pid_t successor = leave_successor();
 		if (successor)
 			take_over(plan, control, successor, program, fds);
-		life_hold(&control->guardian_life); /* the word is the successor's now */
+		hold_life(control); /* the word is the successor's now */
 	}
 	/* Perhaps it was killed when all that was left to do was to clean up. */
 	if (atomic_load(&control->state) == SESSION_ENDED)
