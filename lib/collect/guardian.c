@@ -114,7 +114,6 @@ static void take_over(const struct collect_plan *plan, struct control *control, 
 		      const char *program, const int fds[KEPT_END])
 {
 	/* exec ends one life and only then begins another; meanwhile there is the successor's. */
-	expect_life(control, successor > 0 ? FORKED_NS : SESSION_HANDOVER_NS);
 	atomic_store(&control->collector_pid, getpid());
 	atomic_store(&control->guardian_pid, successor > 0 ? successor : 0);
 	/* One that dies again and again is not helped by being quick about it. */
@@ -143,6 +142,7 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 		_exit(1);
 	hold_life(control);
 	while (wait_for_end(control)) {
+		expect_life(control, SESSION_HANDOVER_NS); /* until the successor is there */
 		pid_t successor = leave_successor();
 		if (successor)
 			take_over(plan, control, successor, program, fds);
@@ -174,6 +174,7 @@ int guardian_start(const struct collect_plan *plan, struct control *control, int
 	int watched = open_own_pidfd();
 	if (watched < 0)
 		return -errno;
+	expect_life(control, FORKED_NS);
 	pid_t pid = fork();
 	if (pid == 0)
 		guard(plan, control, console_fd, watched);
@@ -189,7 +190,6 @@ int guardian_start(const struct collect_plan *plan, struct control *control, int
 		return error;
 	}
 	atomic_store(&control->guardian_pid, pid);
-	expect_life(control, FORKED_NS);
 	return pidfd;
 }
 
