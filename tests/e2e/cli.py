@@ -79,6 +79,11 @@ class Home:
             wait_for(lambda: not glob.glob(self.runtime + "/*"), 5)
 
 
+def command_line(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+
+
 def wait_for(look, limit=LIMIT):
     until = time.monotonic() + limit
     while not (found := look()):

@@ -217,6 +217,7 @@ def session_refuses(home, expect):
 def session_answers(home, expect):
     # The program to be listened to: it ends when we let it.
     program = subprocess.Popen(["cat"], stdin=subprocess.PIPE, env=home.env())
+    cli.wait_for(lambda: cli.command_line(program.pid))  # Popen returns within its execve
     reading, writing = os.pipe()
     # the collector's console: a pipe would stay open as long as the program lives
     with open(os.path.join(home.top, "console"), "w+", encoding="utf-8") as console:
