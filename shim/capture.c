@@ -411,7 +411,8 @@ void capture_settle(enum session_wait what, uint64_t timeout_ns)
 	uint64_t shown = atomic_load(&c->shown);
 	if (shown == shim.gave_up_at && shown != 0)
 		return; /* nothing has moved since we waited in vain */
-	int error = session_wait_for(&shim.session, what, session_position(&shim.session), timeout_ns);
+	uint64_t here = session_position(&shim.session);
+	int error = session_wait_for(&shim.session, what, here, timeout_ns);
 	if (error == -ETIMEDOUT)
 		shim.gave_up_at = atomic_load(&c->shown);
 	else if (error == -EPIPE && atomic_load(&c->state) == SESSION_LIVE)

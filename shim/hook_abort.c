@@ -88,7 +88,7 @@ static void on_abort(int number)
 void hook_abort(void)
 {
 	struct sigaction wanted = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK | SA_RESTART };
-	struct sigaction now;
+	struct sigaction now = { 0 };
 
 	last_words = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 	if (!last_words || REAL(sigaction)(SIGABRT, NULL, &now) != 0 || now.sa_flags & SA_SIGINFO ||

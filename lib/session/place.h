@@ -25,7 +25,8 @@ struct place_session {
 typedef int (*place_visit)(void *arg, const struct place_session *session);
 int place_each(place_visit visit, void *arg);
 	/* Every session of this user, live or dead, oldest first; in all of those places, or in
-	 * $HARK_RUNTIME_DIR alone where that is set. Stops when visit returns other than 0, and returns that. Directories that hold no session of this version are passed over. */
+	 * $HARK_RUNTIME_DIR alone where that is set. Stops when visit returns other than 0, and
+	 * returns that. Directories that hold no session of this version are passed over. */
 int place_read(const char *dir, struct place_session *session);
 	/* 0, -EINVAL (no session), or open(2)'s */
 int place_remove(const char *dir);

@@ -36,8 +36,8 @@ static bool stat_fields(pid_t pid, char *state, uint64_t *start)
 		return false;
 	const char *after = strrchr(text, ')');
 	if (!after || sscanf(after + 1,
-			     " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-			     " %*s %llu",
+			     " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+			     " %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
 			     state, &value) != 2)
 		return false;
 	*start = value;
@@ -94,7 +94,8 @@ bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
 	while (!found && fgets(line, sizeof line, maps)) {
 		unsigned major_number, minor_number;
 		unsigned long long node;
-		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &node) == 3)
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number,
+			   &node) == 3)
 			found = node == inode && makedev(major_number, minor_number) == device;
 	}
 	fclose(maps);

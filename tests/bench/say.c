@@ -33,7 +33,8 @@ static void say(long i)
 	if (way == 'w')
 		(void)!write(2, line, LINE);
 	else if (way == 'f') /* 60 bytes, formatted */
-		fprintf(stderr, "request %8ld took %3d ms, status %d, %-18s\n", i, 12, 200, "client ok");
+		fprintf(stderr, "request %8ld took %3d ms, status %d, %-18s\n", i, 12, 200,
+			"client ok");
 	else
 		syslog(LOG_INFO, "request %8ld took %3d ms, status %d", i, 12, 200);
 }

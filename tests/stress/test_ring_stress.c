@@ -283,7 +283,8 @@ int main(int argc, char **argv)
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	ring_fd = memfd_create("ring", MFD_CLOEXEC);
-	if (shared == MAP_FAILED || ring_create(ring_fd, 128 << 10, RING_WHOLE) || ring_map(&ring, ring_fd))
+	if (shared == MAP_FAILED || ring_create(ring_fd, 128 << 10, RING_WHOLE) ||
+	    ring_map(&ring, ring_fd))
 		return 1;
 	for (unsigned i = 0; i < PROCESSES; i++)
 		writer[i].pid = start_writer(i);

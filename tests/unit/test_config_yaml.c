@@ -226,7 +226,7 @@ static void files_that_cannot_be_read(void **state)
 	(void)state;
 	assert_int_equal(config_file(&config, "absent.yaml", &problem), -ENOENT);
 	assert_string_equal(problem.text, "absent.yaml: No such file or directory; accepted by "
-			    "--config and HARK_CONFIG: a file that can be read");
+					  "--config and HARK_CONFIG: a file that can be read");
 	assert_int_equal(config_file(&config, dir, &problem), -EISDIR);
 	assert_non_null(strstr(problem.text, "Is a directory"));
 }
