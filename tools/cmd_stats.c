@@ -35,14 +35,9 @@ static void look_at_ring(struct sight *sight)
 	session_leave(&session);
 }
 
-/* strerror(), and what sink.h says of an address that is missing */
 static const char *error_text(const struct control_sink *sink)
 {
-	int error = sink->error < 0 ? -sink->error : sink->error;
-
-	if (!error)
-		return NULL;
-	return error == EDESTADDRREQ ? "the host's name has no address" : strerror(error);
+	return sink->error ? sink_error_text(sink->error) : NULL;
 }
 
 static void copy_sink(const struct control *c, unsigned i, struct control_sink *sink)

@@ -110,6 +110,7 @@ static void let_go_of_console(struct collector *c)
 {
 	struct control *control = c->session.control;
 
+	trouble_announce(c);
 	for (unsigned i = 0; i < c->sink_count; i++) {
 		if (!c->routes[i].console || c->sinks[i].console_fd < 0)
 			continue;
@@ -331,6 +332,7 @@ static void collect(struct collector *c, int *guardian)
 		echo_pending(c, atomic_load(&c->session.control->progress_wanted) != 0);
 		round_last_words(c);
 		losses_announce(c, false);
+		trouble_announce(c);
 		round_write_down(c);
 		round_pump(c, &wait);
 		stats_publish(c, records == 0);

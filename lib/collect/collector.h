@@ -100,4 +100,8 @@ bool losses_announce(struct collector *c, bool at_once);
 	 * that has to wait. */
 void losses_gather(struct collector *c);
 
+/* trouble.c */
+void trouble_announce(struct collector *c);
+	/* Says once in a session which sinks back off, and why, on consoles and in lines of messages. */
+
 #endif

@@ -413,6 +413,13 @@ int sink_reopen(struct sink *s)
 	return rc < 0 ? rc : 0;
 }
 
+const char *sink_error_text(int error)
+{
+	if (error < 0)
+		error = -error;
+	return error == EDESTADDRREQ ? "the host's name has no address" : strerror(error);
+}
+
 bool sink_idle(const struct sink *s)
 {
 	return !queue_used(&s->queue);

@@ -123,6 +123,8 @@ void sink_lose(struct sink *s, uint64_t messages, uint64_t bytes);
 int sink_reopen(struct sink *s);
 	/* SIGHUP: reopens a file, and lets a sink that backs off try at once. 0 or -errno; after an error
 	 * the next sink_pump() tries again. */
+const char *sink_error_text(int error);
+	/* strerror(3) of s->error or its opposite, and what that says of a name without an address */
 bool sink_idle(const struct sink *s);
 	/* nothing queued */
 const char *sink_state_name(enum sink_state state);
