@@ -32,6 +32,7 @@ struct checkpoint {
 	uint64_t lines_bytes;  /* of unfinished lines, as assemble_save() wrote them */
 	uint64_t joins_bytes;  /* of calls of which only a part has come, as join_save() wrote them */
 	uint64_t troubled;     /* sinks of which it was said that they cannot be reached (1 << number) */
+	uint64_t open_lines;   /* streams of bytes whose last one was no newline (1 << number) */
 	uint64_t sandboxes;    /* processes that said they will not wake us (control->polled) */
 };
 

@@ -19,7 +19,8 @@ struct route {
 	bool stream;       /* takes bytes as they come, not messages */
 	bool console;
 	bool interactive;  /* a console that shows unfinished lines */
-	uint64_t lost_messages, lost_bytes; /* of the sink, as far as they are counted already */
+	/* of the sink, as far as they are counted already */
+	uint64_t lost_messages, lost_bytes, long_messages, long_bytes;
 };
 
 struct collector {
@@ -43,14 +44,17 @@ struct collector {
 	bool dirty;                 /* state differs from the last checkpoint */
 	uint64_t now_ns;            /* CLOCK_MONOTONIC, at the beginning of the round */
 	uint64_t announced_ns;
+	uint64_t mid_line_ns;       /* since when an announcement waits for the end of a line; 0: none */
 	bool untold;                /* losses wait to be announced */
 	uint64_t torn, corrupt;     /* of the reader, as far as they are counted already */
 	bool look_at_console;       /* somebody may have been the last to hold its descriptor */
 	bool look_at_polled;        /* somebody may have been the last who cannot wake us */
+	uint64_t guarded_ns;        /* when a guardian was last to be started */
 	uint64_t looked_ns;         /* at processes of whose end we are not told */
 	uint64_t end_ns;            /* asked to end: how long what was said may still be waited for */
 	uint64_t retry_ns;          /* while a full sink is waited for: when to look again */
 	char source[1100];
+	char step[256];             /* of setting up: what is being opened, in words */
 	struct collect_delivery delivery;
 };
 

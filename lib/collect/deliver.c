@@ -73,8 +73,12 @@ int deliver_room(struct collector *c, unsigned i, uint64_t need, bool *lost)
 		return 0;
 	if (need <= s->queue.size && !c->plan->salvage && sink_full(s, c->now_ns) == SINK_WAIT)
 		return -EAGAIN;
-	if (need <= s->queue.size && c->plan->salvage && s->state != SINK_BACKOFF)
+	if (need <= s->queue.size && c->plan->salvage) {
+		/* What is left stays in the ring, for another try. */
+		if (s->state == SINK_BACKOFF && !c->end_ns)
+			c->end_ns = c->now_ns + c->session.control->exit_timeout_ns;
 		return -EAGAIN;
+	}
 	*lost = true;
 	return 0;
 }
@@ -96,6 +100,16 @@ static bool wants(const struct collector *c, unsigned i, const struct frame *f)
 		return false;
 	return f->to_all || (writes_below(&c->sinks[i], f->message.level) &&
 			     deliver_source_wanted(&c->sinks[i].spec, f->message.source));
+}
+
+static void lose(struct collector *c, unsigned i, uint64_t need, uint64_t bytes)
+{
+	struct sink *s = &c->sinks[i];
+
+	if (need > s->queue.size)
+		sink_lose_long(s, 1, bytes);
+	else
+		sink_lose(s, 1, bytes);
 }
 
 static void append(struct queue *q, const char *bytes, size_t count)
@@ -121,11 +135,12 @@ static void render(struct collector *c, unsigned i, const struct frame *f)
 	struct text out = beside ? text_in(beside, bound) : text_in(queue_fill(&s->queue), room);
 	s->format.ops->render(&s->format, &m, &out);
 	if (out.cut || out.len > room)
-		sink_lose(s, !f->own, f->own ? 0 : m.length);
+		sink_lose_long(s, !f->own, f->own ? 0 : m.length);
 	else if (beside)
 		append(&s->queue, beside, out.len);
 	else
 		queue_filled(&s->queue, out.len);
+	c->state.open_lines &= ~(UINT64_C(1) << i); /* a message ends in a newline */
 	free(beside);
 }
 
@@ -166,7 +181,7 @@ static int publish(struct collector *c, struct frame *f)
 		if (bytes[i] && !lost[i])
 			render(c, i, f);
 		else if (bytes[i] && !f->own)
-			sink_lose(&c->sinks[i], 1, m->length);
+			lose(c, i, bytes[i], m->length);
 	}
 	return 0;
 }

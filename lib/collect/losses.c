@@ -6,7 +6,7 @@
 #include "lib/collect/collector.h"
 #include "lib/session/lost.h"
 
-enum { ANNOUNCE_NS = 1000000000 };
+enum { ANNOUNCE_NS = 1000000000, MID_LINE_NS = 1000000000, TEXT_MOST = 200 };
 
 static void count(struct collector *c, enum lost_reason reason, uint64_t messages, uint64_t bytes)
 {
@@ -36,10 +36,17 @@ void losses_gather(struct collector *c)
 		struct route *r = &c->routes[i];
 		if (s->lost_messages == r->lost_messages)
 			continue;
-		count(c, LOST_SINK, s->lost_messages - r->lost_messages,
-		      s->lost_bytes - r->lost_bytes);
+		uint64_t long_messages = s->long_messages - r->long_messages,
+			 long_bytes = s->long_bytes - r->long_bytes;
+		if (long_messages)
+			count(c, LOST_TOO_LONG, long_messages, long_bytes);
+		if (s->lost_messages - r->lost_messages != long_messages)
+			count(c, LOST_SINK, s->lost_messages - r->lost_messages - long_messages,
+			      s->lost_bytes - r->lost_bytes - long_bytes);
 		r->lost_messages = s->lost_messages;
 		r->lost_bytes = s->lost_bytes;
+		r->long_messages = s->long_messages;
+		r->long_bytes = s->long_bytes;
 	}
 }
 
@@ -66,12 +73,36 @@ static uint32_t ignorant(const struct collector *c, unsigned reason, struct told
 	return sinks;
 }
 
+/* A stream of bytes may be in the middle of a line, whose rest is waited for; but a prompt has none. */
+static uint32_t wait_for_line(struct collector *c)
+{
+	if (!c->mid_line_ns)
+		c->mid_line_ns = c->now_ns;
+	return c->now_ns - c->mid_line_ns < MID_LINE_NS ? (uint32_t)c->state.open_lines : 0;
+}
+
+/* Where the rest does not come, what we have to say still is a line of its own. */
+static void end_lines(struct collector *c, uint32_t sinks)
+{
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		struct queue *q = &c->sinks[i].queue;
+		if (!(sinks & c->state.open_lines & 1u << i) || queue_room(q) < 4 * TEXT_MOST)
+			continue;
+		*queue_fill(q) = '\n';
+		queue_filled(q, 1);
+		c->state.open_lines &= ~(UINT64_C(1) << i);
+		c->dirty = true;
+	}
+}
+
 /* Those that know equally little hear it in one message, the others in another. */
-static bool announce(struct collector *c, unsigned reason)
+static bool announce(struct collector *c, unsigned reason, uint32_t not_now)
 {
 	struct told all = lost_so_far(c, reason);
-	uint32_t left = ignorant(c, reason, all), untold = 0;
-	char text[200];
+	uint32_t left = ignorant(c, reason, all), untold = left & not_now;
+	char text[TEXT_MOST];
+
+	left &= ~not_now;
 
 	while (left) {
 		struct told known = c->state.told[__builtin_ctz(left)][reason];
@@ -83,6 +114,7 @@ static bool announce(struct collector *c, unsigned reason)
 		snprintf(text, sizeof text, "%llu messages (%llu bytes) lost: %s",
 			 (unsigned long long)(all.messages - known.messages),
 			 (unsigned long long)(all.bytes - known.bytes), lost_sentence(reason));
+		end_lines(c, alike);
 		uint32_t told = deliver_note(c, LEVEL_WARNING, text, alike);
 		untold |= alike & ~told;
 		if (told)
@@ -102,8 +134,12 @@ bool losses_announce(struct collector *c, bool at_once)
 	c->untold = c->joins.leaving; /* not into the middle of a write */
 	if (c->untold)
 		return false;
+	uint32_t not_now = at_once ? 0 : wait_for_line(c);
 	for (unsigned reason = 0; reason < LOST_NR; reason++)
-		if (now ? !announce(c, reason) : ignorant(c, reason, lost_so_far(c, reason)))
+		if (now ? !announce(c, reason, not_now)
+			: ignorant(c, reason, lost_so_far(c, reason)))
 			c->untold = true;
+	if (!c->untold)
+		c->mid_line_ns = 0;
 	return !c->untold;
 }

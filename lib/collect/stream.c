@@ -44,6 +44,8 @@ static int put(struct collector *c, const bool takes[CONTROL_SINKS], const char 
 		}
 		memcpy(queue_fill(q), bytes, count);
 		queue_filled(q, count);
+		c->state.open_lines &= ~(UINT64_C(1) << i);
+		c->state.open_lines |= (uint64_t)(bytes[count - 1] != '\n') << i;
 	}
 	c->dirty = true;
 	return 0;

@@ -11,7 +11,7 @@ static const struct {
 	[LOST_TORN] = { "torn", "their writer died in the middle of the call" },
 	[LOST_CORRUPT] = { "corrupt", "the ring held bytes that make no sense" },
 	[LOST_SINK] = { "sink", "a sink's queue was full, and its policy said so" },
-	[LOST_TOO_LONG] = { "too_long", "larger than a sink can take at once" },
+	[LOST_TOO_LONG] = { "too_long", "larger than the sink can take at once" },
 };
 
 const char *lost_key(enum lost_reason reason)

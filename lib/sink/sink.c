@@ -303,6 +303,13 @@ void sink_lose(struct sink *s, uint64_t messages, uint64_t bytes)
 	s->lost_bytes += bytes;
 }
 
+void sink_lose_long(struct sink *s, uint64_t messages, uint64_t bytes)
+{
+	s->long_messages += messages;
+	s->long_bytes += bytes;
+	sink_lose(s, messages, bytes);
+}
+
 /* Nobody will ever read it, and a program must not wait for that. */
 static void lose_queued(struct sink *s, uint64_t until)
 {

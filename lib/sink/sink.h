@@ -73,6 +73,7 @@ struct sink {
 	                              * -EDESTADDRREQ: the host's name has no address */
 	uint64_t written_bytes, written_frames, reconnects, errors; /* for `hark stats` */
 	uint64_t lost_messages, lost_bytes;     /* by the queue's policy or the kind's limits */
+	uint64_t long_messages, long_bytes;     /* of them: by the limits, see sink_lose_long() */
 	uint32_t random;             /* of the jitter; never 0 */
 	short opens_on;              /* OPENING: POLLOUT, or POLLIN while a name is looked up */
 	bool was_open;               /* has been OPEN before */
@@ -120,6 +121,8 @@ enum sink_verdict sink_full(struct sink *s, uint64_t now_ns);
 	 * lost? Applies the sink's policy; counts nothing. */
 void sink_lose(struct sink *s, uint64_t messages, uint64_t bytes);
 	/* counts */
+void sink_lose_long(struct sink *s, uint64_t messages, uint64_t bytes);
+	/* The same, of what is larger than a datagram or the whole queue: it will never fit. */
 int sink_reopen(struct sink *s);
 	/* SIGHUP: reopens a file, and lets a sink that backs off try at once. 0 or -errno; after an error
 	 * the next sink_pump() tries again. */

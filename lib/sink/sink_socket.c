@@ -308,7 +308,7 @@ static ssize_t datagram_write(struct sink *s, const char *bytes, size_t count)
 		if (n >= 0)
 			continue;
 		if (errno == EMSGSIZE) {
-			sink_lose(s, 1, b.taken[0]);
+			sink_lose_long(s, 1, b.taken[0]);
 			done += b.taken[0];
 		} else if (errno != EINTR) {
 			return done ? (ssize_t)done : -errno;

@@ -150,6 +150,47 @@ static void test_torn_and_corrupt(void **state)
 	assert_int_equal(count_of(case_got("raw"), "\n"), 3);
 }
 
+/* Between two lines, if there is a chance; else with a newline of its own before it. */
+static void test_not_in_the_middle_of_a_line(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw file:@/json?format=json");
+	say("the begin");
+	lose(LOST_FULL, 1, 10);
+	case_settle();
+	expect_file("raw", "the begin");
+	assert_true(scene.c.untold);
+	assert_int_equal(count_of(case_got("json"), "\"source\":\"hark\""), 1);
+	case_succeed(); /* the next one knows where the line stands */
+	case_settle();
+	expect_file("raw", "the begin");
+	say("ning and the end\n");
+	case_settle();
+	assert_int_equal(strncmp(case_got("raw"), "the beginning and the end\n1 messages (10", 40),
+			 0);
+	assert_false(scene.c.untold);
+	say("prompt> ");
+	lose(LOST_FULL, 1, 10);
+	pass(3ull * CASE_SECOND);
+	assert_non_null(strstr(case_got("raw"), "\nprompt> \n1 messages (10 bytes) lost: "));
+	assert_int_equal(count_of(case_got("raw"), "\n"), 4);
+}
+
+static void test_too_long_is_a_reason(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw file:@/json?format=json");
+	sink_lose_long(&scene.c.sinks[0], 2, 200);
+	sink_lose(&scene.c.sinks[0], 1, 10);
+	case_settle();
+	assert_int_equal(lost(LOST_TOO_LONG), 2);
+	assert_int_equal(lost(LOST_SINK), 1);
+	assert_non_null(strstr(case_got("raw"), "2 messages (200 bytes) lost: larger than"));
+	assert_non_null(strstr(case_got("raw"), "1 messages (10 bytes) lost: a sink's queue"));
+	pass(2ull * CASE_SECOND);
+	assert_int_equal(lost(LOST_TOO_LONG), 2);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -161,6 +202,8 @@ int main(void)
 		CASE(test_not_about_themselves),
 		CASE(test_full_queue),
 		CASE(test_torn_and_corrupt),
+		CASE(test_not_in_the_middle_of_a_line),
+		CASE(test_too_long_is_a_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,8 @@ static void a_frame_too_long_for_a_datagram_is_lost(enum sink_kind kind, size_t 
 	until_idle();
 	assert_int_equal(sink.lost_messages, 1);
 	assert_int_equal(sink.lost_bytes, length);
+	assert_int_equal(sink.long_messages, 1);
+	assert_int_equal(sink.long_bytes, length);
 	assert_int_equal(sink.written_frames, 2);
 	assert_int_equal(sink.written_bytes, 13);
 	assert_int_equal(sink.errors, 0);
