@@ -215,9 +215,16 @@ static void abandon(void)
 
 	atomic_compare_exchange_strong(&c->state, &live, SESSION_ABANDONED);
 	atomic_store(&shim.stage, SHIM_PASSING);
-	if (atomic_exchange(&c->warned, 1) == 0 && !shim.sandboxed &&
-	    capture_still(STDERR_FILENO, FD_CAPTURED))
+	if (!shim.sandboxed && capture_still(STDERR_FILENO, FD_CAPTURED) &&
+	    atomic_exchange(&c->warned, 1) == 0)
 		sysio_write(STDERR_FILENO, text, sizeof text - 1);
+}
+
+/* Whoever could collect may also have given up himself; and one that was asked to end is still at it. */
+static bool nobody_collects(void)
+{
+	const struct control *c = shim.session.control;
+	return atomic_load(&c->state) != SESSION_ENDED && !session_alive(c);
 }
 
 static void count_lost(size_t bytes)
@@ -231,6 +238,8 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 {
 	if (__builtin_expect(atomic_load_explicit(&shim.session.control->state,
 						  memory_order_relaxed) != SESSION_LIVE, 0)) {
+		if (nobody_collects())
+			abandon();
 		atomic_store(&shim.stage, SHIM_PASSING);
 		return -EPIPE;
 	}
@@ -415,7 +424,7 @@ void capture_settle(enum session_wait what, uint64_t timeout_ns)
 	int error = session_wait_for(&shim.session, what, here, timeout_ns);
 	if (error == -ETIMEDOUT)
 		shim.gave_up_at = atomic_load(&c->shown);
-	else if (error == -EPIPE && atomic_load(&c->state) == SESSION_LIVE)
+	else if (error == -EPIPE && nobody_collects())
 		abandon();
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/collect/collect.h"
 #include "tools/cmds.h"
+#include "tools/launch.h"
 
 int cmd_collect(struct cli *cli)
 {
@@ -30,6 +31,8 @@ int cmd_collect(struct cli *cli)
 	int result = collect_run(&plan);
 	if (result >= 0)
 		return result;
-	cli_say("%s: cannot collect: %s", plan.dir, strerror(-result));
+	/* Whoever started us reads this; a successor's goes to the null device. */
+	cli_say("%s in %s: %s%s", collect_failed_at(), plan.dir, strerror(-result),
+		launch_advice(result));
 	return CLI_FAILED;
 }

@@ -5,6 +5,7 @@
  * mode, descriptor 2: no further descriptor, no signal disposition or mask, no child.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -128,7 +129,7 @@ static int change_environment(const struct run *r)
 }
 
 /* Decides on deep mode and puts the pipe or terminal in place. */
-static int go_deep(struct run *r)
+static int go_deep(struct run *r, char *why, size_t why_bytes)
 {
 	const struct capture_set *set = &r->config.capture;
 	bool asked = r->config.deep;
@@ -138,7 +139,8 @@ static int go_deep(struct run *r)
 	r->config.deep = true;
 	int error = deep_open(&r->deep, set->on_stderr, set->on_stdout);
 	if (error) {
-		cli_say("deep mode: no pipe can be made: %s", strerror(-error));
+		snprintf(why, why_bytes, "deep mode: no pipe can be made: %s%s", strerror(-error),
+			 launch_advice(error));
 		return error;
 	}
 	r->config.deep = r->deep.fd >= 0;
@@ -153,21 +155,16 @@ static int go_deep(struct run *r)
 	return 0;
 }
 
-static int start(struct run *r)
+static int start(struct run *r, char *why, size_t why_bytes)
 {
-	char why[1024], command[LAUNCH_COMMAND];
+	char command[LAUNCH_COMMAND];
 
 	launch_command(command, r->argv);
 	struct session_plan plan = {
 		.config = &r->config, .first_pid = getpid(), .command = command,
 		.console_fd = r->console_fd
 	};
-	int error = launch_find(&r->launch, why, sizeof why);
-	if (!error)
-		error = launch_session(&r->launch, &plan, r->deep.fd, why, sizeof why);
-	if (error)
-		cli_say("%s", why);
-	return error;
+	return launch_session(&r->launch, &plan, r->deep.fd, why, why_bytes);
 }
 
 /* By system call: where an outer session listens to us, its hook would carry that one on. */
@@ -201,16 +198,28 @@ static int become(char *path, char **argv)
 
 static int listen_and_become(struct run *r)
 {
+	char why[1600];
+
 	/* What we say from here on must not be heard as the program's. */
 	cli_say_on(r->console_fd);
 	remains_announce();
-	int error = go_deep(r);
-	if (!error) {
-		error = start(r);
-		if (!error)
-			error = change_environment(r);
+	if (launch_find(&r->launch, why, sizeof why) != 0) {
+		cli_say("%s", why);
+		return CLI_FAILED;
 	}
+	int error = go_deep(r, why, sizeof why);
+	if (!error)
+		error = start(r, why, sizeof why);
 	if (error) {
+		/* Nothing was said yet, so nothing is lost: the program runs as it would without us. */
+		deep_undo(&r->deep);
+		return launch_refuse(why, r->config.strict) == CLI_FAILED
+			       ? CLI_FAILED
+			       : become(r->target.path, r->argv);
+	}
+	if (change_environment(r) != 0) {
+		cli_say("no memory for the environment");
+		launch_cancel(&r->launch);
 		deep_undo(&r->deep);
 		return CLI_FAILED;
 	}

@@ -32,12 +32,7 @@ static bool strict(void)
 
 static int refuse(const char *why)
 {
-	if (strict()) {
-		cli_say("%s; HARK_STRICT=1 ends the program here", why);
-		return CLI_FAILED;
-	}
-	cli_say("%s; output passes through unchanged", why);
-	return 1;
+	return launch_refuse(why, strict());
 }
 
 static int take_request(struct cli *cli, struct request *request)

@@ -25,7 +25,7 @@ int launch_console(void)
 	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
 
 	/* where the limit on descriptors is lower than that */
-	return fd < 0 && errno == EINVAL ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : fd;
+	return fd < 0 ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : fd;
 }
 
 static bool own_path(char path[PATH_MAX])
@@ -88,18 +88,51 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 	plan->program = l->program;
 	plan->preload = l->preload;
 	int error = session_create(plan, l->dir, why, why_bytes);
-	if (error)
+	if (error) {
+		size_t used = strlen(why);
+		snprintf(why + used, why_bytes - used, "%s", launch_advice(error));
 		return error;
+	}
 	struct collect_plan collect = {
 		.dir = l->dir, .deep_fd = deep_fd,
 		.console_fd = wants_console(plan->config) ? plan->console_fd : -1
 	};
-	error = collect_spawn(&collect, l->program);
-	if (error) {
-		snprintf(why, why_bytes, "cannot start the collector: %s", strerror(-error));
+	error = collect_spawn(&collect, l->program, why, why_bytes);
+	if (error)
 		place_remove(l->dir);
+	if (error == -EAGAIN || error == -EMFILE) { /* the rest it has said itself */
+		size_t used = strlen(why);
+		snprintf(why + used, why_bytes - used, "%s", launch_advice(error));
 	}
 	return error;
+}
+
+int launch_refuse(const char *why, bool strict)
+{
+	cli_say("%s; %s", why,
+		strict ? "HARK_STRICT=1 ends the program here" : "output passes through unchanged");
+	return strict ? CLI_FAILED : 1;
+}
+
+const char *launch_advice(int error)
+{
+	switch (-error) {
+	case ENOSPC:
+	case EDQUOT:
+		return "; make room there, ask for less (HARK_RING, queue=), or name another "
+		       "place in HARK_RUNTIME_DIR";
+	case EMFILE:
+		return "; raise the limit on open files (ulimit -n)";
+	case ENOMEM:
+		return "; raise the limit on memory (ulimit -v), or ask for less (HARK_RING, "
+		       "queue=)";
+	case EFBIG:
+		return "; raise the limit on file sizes (ulimit -f)";
+	case EAGAIN:
+		return "; raise the limit on processes (ulimit -u)";
+	default:
+		return "";
+	}
 }
 
 void launch_cancel(const struct launch *l)

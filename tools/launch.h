@@ -4,6 +4,7 @@
 #ifndef HARK_TOOLS_LAUNCH_H
 #define HARK_TOOLS_LAUNCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/session/create.h"
@@ -23,7 +24,14 @@ int launch_find(struct launch *launch, char *why, size_t why_bytes);
 int launch_session(struct launch *launch, struct session_plan *plan, int deep_fd, char *why,
 		   size_t why_bytes);
 /* Makes the session that the plan describes (program and preload are filled in here) and starts
-	 * its collector. 0, or -errno with a sentence and nothing left behind. */
+	 * its collector, which is set up when this returns. 0, or -errno with a sentence and nothing left
+	 * behind. */
+int launch_refuse(const char *why, bool strict);
+	/* Says that no session can be begun, why, and what follows from it: with `strict`, the program
+	 * ends here, CLI_FAILED; else its output passes through, 1. */
+const char *launch_advice(int error);
+	/* What to do about an -errno of setting a session up, as the end of a sentence: "; raise …". "" where
+	 * the error says it all. */
 void launch_cancel(const struct launch *launch);
 	/* The program could not be started after all: ends the session. */
 char *launch_preload(const char *ours, const char *others);

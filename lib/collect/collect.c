@@ -47,6 +47,7 @@ enum {
 static volatile sig_atomic_t reopen_wanted, end_wanted;
 static int signal_fd = -1; /* that one came, for the thread that waits */
 static struct collect_delivery last_delivery;
+static struct collector collector; /* large, and one a process */
 
 static void on_signal(int number)
 {
@@ -59,9 +60,16 @@ static void on_signal(int number)
 	sysio_write(signal_fd, &one, sizeof one);
 }
 
+/* Before anything is opened. */
+static void ignore_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error number */
+	signal(SIGXFSZ, SIG_IGN); /* so is a limit on file sizes */
+}
+
 static void set_signals(struct collector *c)
 {
-	struct sigaction caught = { .sa_handler = on_signal }, ignored = { .sa_handler = SIG_IGN };
+	struct sigaction caught = { .sa_handler = on_signal };
 
 	reopen_wanted = end_wanted = 0;
 	signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -70,8 +78,6 @@ static void set_signals(struct collector *c)
 	sigaction(SIGHUP, &caught, NULL);
 	sigaction(SIGTERM, &caught, NULL);
 	sigaction(SIGINT, &caught, NULL);
-	sigaction(SIGPIPE, &ignored, NULL); /* a peer that went away is an error number */
-	sigaction(SIGXFSZ, &ignored, NULL); /* so is a limit on file sizes */
 	prctl(PR_SET_TIMERSLACK, 1000);     /* naps are shorter than the default slack */
 	prctl(PR_SET_NAME, "hark-collector");
 }
@@ -168,6 +174,15 @@ static uint64_t lines_deadline(const struct collector *c)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
+/* That which kills each collector anew does so before this: guardians count (guardian.c). */
+static void achieved_something(struct collector *c)
+{
+	_Atomic uint32_t *fruitless = &c->session.control->fruitless;
+
+	if (atomic_load_explicit(fruitless, memory_order_relaxed))
+		atomic_store_explicit(fruitless, 0, memory_order_relaxed);
+}
+
 static void wait_for_more(struct collector *c, const struct round_wait *wait, uint64_t nap_ns,
 			  bool sleep)
 {
@@ -257,18 +272,28 @@ static bool finish(struct collector *c, bool all_read)
 	}
 }
 
+/* Where it cannot be started, another try is made later: without one, our end is the end of collecting. */
+static void start_guardian(struct collector *c, int *guardian, int console_fd)
+{
+	c->guarded_ns = c->now_ns;
+	*guardian = guardian_start(c->plan, c->session.control, console_fd);
+	if (*guardian >= 0)
+		watch_add_fd(&c->watch, *guardian, WATCH_GUARDIAN, true);
+}
+
+static void replace_guardian(struct collector *c, int *guardian, int console_fd)
+{
+	watch_remove_fd(&c->watch, *guardian);
+	guardian_stop(c->session.control, *guardian);
+	start_guardian(c, guardian, console_fd);
+}
+
 static void handle_events(struct collector *c, int *guardian)
 {
-	struct control *control = c->session.control;
 	unsigned events = watch_events(&c->watch);
 
-	if (events & 1u << WATCH_GUARDIAN) {
-		watch_remove_fd(&c->watch, *guardian);
-		guardian_stop(control, *guardian);
-		*guardian = guardian_start(c->plan, control, setup_console_fd(c));
-		if (*guardian >= 0)
-			watch_add_fd(&c->watch, *guardian, WATCH_GUARDIAN, true);
-	}
+	if (events & 1u << WATCH_GUARDIAN)
+		replace_guardian(c, guardian, setup_console_fd(c));
 	if (events & 1u << WATCH_DEEP)
 		tap_read(c);
 	if (events & 1u << WATCH_PROCESS)
@@ -283,14 +308,9 @@ static void release_console_if_last(struct collector *c, int *guardian)
 	c->look_at_console = false;
 	int before = setup_console_fd(c);
 	let_go_of_console(c);
-	if (before >= 0 && setup_console_fd(c) < 0 && *guardian >= 0) {
-		/* It holds the descriptor, too: a new one without it. */
-		watch_remove_fd(&c->watch, *guardian);
-		guardian_stop(c->session.control, *guardian);
-		*guardian = guardian_start(c->plan, c->session.control, -1);
-		if (*guardian >= 0)
-			watch_add_fd(&c->watch, *guardian, WATCH_GUARDIAN, true);
-	}
+	/* It holds the descriptor, too: a new one without it. */
+	if (before >= 0 && setup_console_fd(c) < 0 && *guardian >= 0)
+		replace_guardian(c, guardian, -1);
 }
 
 /* SIGTERM: from now on programs write for themselves. What they had said before is read after this. */
@@ -308,6 +328,8 @@ static void look_around(struct collector *c, int *guardian)
 {
 	if (watch_happened(&c->watch))
 		handle_events(c, guardian);
+	if (*guardian < 0 && !c->plan->salvage && c->now_ns - c->guarded_ns >= TEND_NS)
+		start_guardian(c, guardian, setup_console_fd(c));
 	if (c->watch.unwatched && c->now_ns - c->looked_ns >= TEND_NS) {
 		c->looked_ns = c->now_ns;
 		watch_look(&c->watch);
@@ -351,6 +373,7 @@ static void collect(struct collector *c, int *guardian)
 			return;
 		if (records)
 			busy_ns = c->now_ns;
+		achieved_something(c); /* a whole round */
 		if (records >= BUSY_RECORDS && !c->in_hand) {
 			nap_ns = NAP_LEAST_NS;
 			if (records == ROUND_RECORDS)
@@ -363,32 +386,79 @@ static void collect(struct collector *c, int *guardian)
 	}
 }
 
-int collect_run(const struct collect_plan *plan)
+/* What is opened later has to find a descriptor: each sink, the guardian's pidfd, a look at /proc. */
+static int expect_descriptors(const struct collector *c)
 {
-	static struct collector c; /* large, and one a process */
-	int guardian = -1;
+	enum { OTHERS = 3 };
+	int fds[CONTROL_SINKS + OTHERS], error = 0;
+	unsigned n = 0;
 
-	int error = setup_open(&c, plan);
+	while (n < c->sink_count + OTHERS && !error)
+		if ((fds[n] = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)) < 0)
+			error = -errno;
+		else
+			n++;
+	while (n)
+		close(fds[--n]);
+	return error;
+}
+
+/* All that may fail before the program relies on us; whoever started us waits for it. */
+static int begin(struct collector *c)
+{
+	struct control *control = c->session.control;
+
+	set_signals(c);
+	if (c->plan->salvage)
+		return 0;
+	strcpy(c->step, "sinks and processes to come");
+	int error = signal_fd < 0 ? -EMFILE : expect_descriptors(c);
+	if (!error) {
+		strcpy(c->step, "the thread that watches processes");
+		error = watch_start(&c->watch);
+	}
+	/* We took too long, and were given up. */
+	if (!error && atomic_load(&control->state) == SESSION_ENDED)
+		error = -ESTALE;
 	if (error)
 		return error;
-	set_signals(&c);
-	struct control *control = c.session.control;
-	if (!plan->salvage) {
-		life_hold(&control->collector_life);
-		atomic_store(&control->collector_pid, getpid());
-		guardian = guardian_start(plan, control, plan->console_fd);
-		if (guardian >= 0)
-			watch_add_fd(&c.watch, guardian, WATCH_GUARDIAN, true);
-		watch_start(&c.watch);
+	atomic_store(&control->collector_pid, getpid());
+	life_hold(&control->collector_life);
+	sysio_write(STDERR_FILENO, COLLECT_READY, sizeof COLLECT_READY - 1);
+	dup2(STDIN_FILENO, STDERR_FILENO); /* the null device; before the guardian can inherit it */
+	return 0;
+}
+
+int collect_run(const struct collect_plan *plan)
+{
+	struct collector *c = &collector;
+	int guardian = -1;
+
+	ignore_signals();
+	int error = setup_open(c, plan);
+	if (error)
+		return error;
+	error = begin(c);
+	if (error) {
+		unset_signals();
+		setup_close(c);
+		return error;
 	}
-	collect(&c, &guardian);
-	bool delivered = finish(&c, c.caught_up);
-	stats_publish(&c, true);
-	last_delivery =
-		(struct collect_delivery){ .messages = c.state.messages - c.delivery.messages,
-					   .bytes = c.state.bytes - c.delivery.bytes };
-	for (unsigned i = 0; i < c.sink_count; i++)
-		last_delivery.undelivered_bytes += queue_used(&c.sinks[i].queue);
+	struct control *control = c->session.control;
+	if (!plan->salvage)
+		start_guardian(c, &guardian, plan->console_fd);
+	/* The session began with the first few chunks. Not before we are ready: it takes milliseconds. */
+	if (c->reader.missing)
+		reader_tend(&c->reader, c->now_ns);
+	struct collect_delivery left = { 0 };
+	collect(c, &guardian);
+	bool delivered = finish(c, c->caught_up);
+	stats_publish(c, true);
+	left.messages += c->state.messages - c->delivery.messages;
+	left.bytes += c->state.bytes - c->delivery.bytes;
+	last_delivery = left;
+	for (unsigned i = 0; i < c->sink_count; i++)
+		last_delivery.undelivered_bytes += queue_used(&c->sinks[i].queue);
 	atomic_store(&control->state, delivered ? SESSION_ENDED : SESSION_ABANDONED);
 	session_progress(control, UINT64_MAX, UINT64_MAX);
 	TESTPOINT(collect_ended);
@@ -397,8 +467,13 @@ int collect_run(const struct collect_plan *plan)
 		place_remove(plan->dir);
 	guardian_stop(control, guardian);
 	unset_signals();
-	setup_close(&c);
+	setup_close(c);
 	return delivered ? 0 : 1;
+}
+
+const char *collect_failed_at(void)
+{
+	return collector.step;
 }
 
 void collect_last_delivery(struct collect_delivery *d)

@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a collector says on stderr when it is set up; then it lets go of it. */
+#define COLLECT_READY "ready\n"
+
 struct collect_plan {
 	const char *dir;     /* the session's */
 	int console_fd;      /* what descriptor 2 was; -1: none */
@@ -24,11 +27,16 @@ int collect_run(const struct collect_plan *plan);
 	 * 0 when the session has ended and all is delivered, 1 when something had to be left in the
 	 * session's directory, -errno when it could not begin. The caller has detached itself (see
 	 * collect_spawn) or is `hark salvage`. */
-int collect_spawn(const struct collect_plan *plan, const char *program);
+int collect_spawn(const struct collect_plan *plan, const char *program, char *why,
+		  size_t why_bytes);
 	/* Starts `program collect …` as a process of its own, twice removed: no child of the caller's, in a
 	 * session (setsid) of its own, with the null device for stdio, default signals and no
-	 * descriptors but those of the plan. 0 or -errno. The collector's pid is in the control block
-	 * when this returns. */
+	 * descriptors but those of the plan. Waits until all is set up: 0, and the collector's pid is in
+	 * the control block. Else -errno with a sentence: what it said before it died (on stderr, until
+	 * it is set up), or why it could not be started; the session is declared ended then. */
+
+const char *collect_failed_at(void);
+	/* where the last collect_run() failed, when it returned -errno: "the queue of file:x", … */
 
 struct collect_delivery { uint64_t messages, bytes, undelivered_bytes; };
 void collect_last_delivery(struct collect_delivery *d);

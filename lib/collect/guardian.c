@@ -19,7 +19,12 @@
 #include "lib/session/place.h"
 #include "lib/session/session.h"
 
-enum { RESTARTS_AT_ONCE = 100, RESTART_PAUSE_MS = 100 };
+enum {
+	RESTARTS_AT_ONCE = 100,
+	FRUITLESS_AT_ONCE = 20, /* in a row */
+	FRUITLESS_MOST = 50,    /* with the pauses, some three seconds: memory may be short for a while */
+	RESTART_PAUSE_MS = 100,
+};
 
 /* A guardian that was just forked has not taken its life word yet. */
 #define FORKED_NS UINT64_C(100000000)
@@ -117,13 +122,33 @@ static void take_over(const struct collect_plan *plan, struct control *control, 
 	atomic_store(&control->collector_pid, getpid());
 	atomic_store(&control->guardian_pid, successor > 0 ? successor : 0);
 	/* One that dies again and again is not helped by being quick about it. */
-	if (atomic_fetch_add(&control->restarts, 1) > RESTARTS_AT_ONCE)
+	if (atomic_fetch_add(&control->restarts, 1) > RESTARTS_AT_ONCE ||
+	    atomic_load(&control->fruitless) > FRUITLESS_AT_ONCE)
 		poll(NULL, 0, RESTART_PAUSE_MS);
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	TESTPOINT(guardian_took_over);
 	become_collector(plan, program, fds);
+}
+
+/* Each ends what it would have to be restarted for, again. Who is killed from outside has been through a
+ * round before, now and then. */
+static bool is_hopeless(struct control *control)
+{
+	return atomic_fetch_add(&control->fruitless, 1) >= FRUITLESS_MOST;
+}
+
+/* Programs write for themselves from here on. In this order: who sees the session abandoned sees also
+ * that nobody is left, and says so. */
+static void give_up(struct control *control)
+{
+	uint32_t live = SESSION_LIVE;
+
+	atomic_store(&control->guardian_pid, 0);
+	atomic_store(&control->handover_ns, 0);
+	atomic_store(&control->guardian_life, 0);
+	atomic_compare_exchange_strong(&control->state, &live, SESSION_ABANDONED);
 }
 
 static void guard(const struct collect_plan *plan, struct control *control, int console_fd,
@@ -142,6 +167,10 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 		_exit(1);
 	hold_life(control);
 	while (wait_for_end(control)) {
+		if (is_hopeless(control)) {
+			give_up(control);
+			break;
+		}
 		expect_life(control, SESSION_HANDOVER_NS); /* until the successor is there */
 		pid_t successor = leave_successor();
 		if (successor)

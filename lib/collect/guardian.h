@@ -5,6 +5,9 @@
  * The two are a pair: each notices the other's end by a pidfd. Who is left starts a new partner. So
  * only the loss of both at once ends the collecting (then programs write for themselves, and `hark
  * salvage` delivers what the ring holds).
+ *
+ * Or that the same kills each of them: bytes that no collector survives, a queue that cannot be opened
+ * again. When many in a row have not come through a single round, the session is abandoned.
  */
 #ifndef HARK_COLLECT_GUARDIAN_H
 #define HARK_COLLECT_GUARDIAN_H

@@ -24,6 +24,7 @@ static int join(struct collector *c)
 	char path[512];
 	struct session *s = &c->session;
 
+	strcpy(c->step, "the session");
 	int error = path_in(c, path, sizeof path, "ring");
 	if (error)
 		return error;
@@ -70,6 +71,7 @@ static int open_sinks(struct collector *c)
 	char why[512], path[512], name[32], sinks[sizeof control->sinks];
 	char directory[sizeof control->directory];
 
+	strcpy(c->step, "the list of sinks");
 	if (c->plan->sinks)
 		snprintf(sinks, sizeof sinks, "%s", c->plan->sinks);
 	else
@@ -80,10 +82,14 @@ static int open_sinks(struct collector *c)
 		return count;
 	for (int i = 0; i < count; i++) {
 		int error = c->plan->sinks ? 0 : spec_absolute(&specs[i], directory);
+		snprintf(c->step, sizeof c->step, "the queue of %.200s", specs[i].given);
 		/* Salvage with sinks of its own leaves the dead session's queues alone. */
 		snprintf(name, sizeof name, c->plan->sinks ? "salvage.%d" : "queue.%d", i);
 		if (!error)
 			error = path_in(c, path, sizeof path, name);
+		/* … and begins anew each time: until all is delivered, nothing is taken. */
+		if (!error && c->plan->sinks)
+			unlink(path);
 		if (!error)
 			error = sink_init(&c->sinks[i], &specs[i], path, c->plan->console_fd);
 		if (error)
@@ -99,6 +105,7 @@ static int resume(struct collector *c)
 	const void *lines;
 	char path[512];
 
+	strcpy(c->step, "the checkpoints");
 	int error = path_in(c, path, sizeof path, "state");
 	if (!error)
 		error = checkpoint_open(&c->file, path);
@@ -166,10 +173,10 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 		error = resume(c);
 	const struct control *control = c->session.control;
 	if (!error)
+		strcpy(c->step, "the ring");
+	if (!error)
 		error = reader_open(&c->reader, &c->session.ring, c->ring_fd, c->state.position,
 				    control->overflow == RING_LOSE_OLDEST);
-	if (!error && c->reader.missing)
-		reader_tend(&c->reader, c->now_ns); /* the session began with the first few chunks */
 	/* Whoever was before us may have been killed between its checkpoint and the release of what that
 	 * covers: writers may wait for it, and would for ever. */
 	c->dirty = true;
@@ -179,6 +186,8 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 		c->state.done = 0;
 		c->state.streamed = 0;
 	}
+	if (!error)
+		strcpy(c->step, "the watch over processes");
 	if (!error)
 		error = watch_open(&c->watch, &c->session.ring);
 	if (error) {

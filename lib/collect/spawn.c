@@ -1,28 +1,55 @@
 /*
- * spawn.c - starting a collector that is nobody's child.
+ * spawn.c - starting a collector that is nobody's child, and hearing whether it is set up.
+ *
+ * Called by the tools before the program says its first word: what a collector that fails would take
+ * with it has not been said yet. Until it is set up, its stderr is a pipe to us, so that also what the
+ * dynamic loader has to complain of is heard.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/collect/collect.h"
 #include "lib/session/session.h"
+
+/* An exec and a few allocations: a few milliseconds, or as long as a busy machine takes. */
+#define READY_MOST_NS UINT64_C(20000000000)
 
 static int above_stdio(int fd)
 {
 	if (fd < 0)
 		return -1;
 	int above = fcntl(fd, F_DUPFD, 10);
-	return above < 0 && errno == EINVAL ? fcntl(fd, F_DUPFD, 3) : above;
+	return above < 0 ? fcntl(fd, F_DUPFD, 3) : above; /* where the limit is low */
 }
 
-static void detach(int console_fd, int deep_fd)
+/* What the user's program may use is one thing, what we may another: only the hard limits bind us. They
+ * are raised before the exec, since the loader needs memory and descriptors, too. */
+static void raise_limits(void)
+{
+	static const __rlimit_resource_t which[] = { RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA,
+						     RLIMIT_FSIZE };
+	struct rlimit limit;
+
+	for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
+		if (getrlimit(which[i], &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+			continue;
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(which[i], &limit);
+	}
+}
+
+static void detach(int console_fd, int deep_fd, int ready_fd)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -32,8 +59,9 @@ static void detach(int console_fd, int deep_fd)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	int null_fd = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null_fd, fd);
+	dup2(null_fd, STDIN_FILENO);
+	dup2(null_fd, STDOUT_FILENO);
+	dup2(ready_fd, STDERR_FILENO);
 	unsigned from = 3;
 	int first = console_fd < deep_fd || deep_fd < 0 ? console_fd : deep_fd;
 	int second = first == console_fd ? deep_fd : console_fd;
@@ -49,14 +77,21 @@ static void detach(int console_fd, int deep_fd)
 	close_range(from, ~0u, 0);
 }
 
-static void start(const struct collect_plan *plan, const char *program)
+static void start(const struct collect_plan *plan, const char *program, int ready_fd)
 {
 	char console[16], deep[16];
 	const char *argv[8] = { "hark", "collect", plan->dir };
 	int n = 3;
 	int console_fd = above_stdio(plan->console_fd), deep_fd = above_stdio(plan->deep_fd);
+	int above = above_stdio(ready_fd);
 
-	detach(console_fd, deep_fd);
+	if (above < 0 || (console_fd < 0 && plan->console_fd >= 0) ||
+	    (deep_fd < 0 && plan->deep_fd >= 0)) {
+		dprintf(ready_fd, "%s\n", strerror(errno));
+		_exit(127);
+	}
+	raise_limits();
+	detach(console_fd, deep_fd, above);
 	snprintf(console, sizeof console, "%d", console_fd);
 	snprintf(deep, sizeof deep, "%d", deep_fd);
 	if (console_fd >= 0) {
@@ -69,38 +104,115 @@ static void start(const struct collect_plan *plan, const char *program)
 	}
 	unsetenv("LD_PRELOAD"); /* it does not listen to itself */
 	execv(program, (char *const *)argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
 	_exit(127);
 }
 
-int collect_spawn(const struct collect_plan *plan, const char *program)
+/* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
+static int start_twice_removed(const struct collect_plan *plan, const char *program,
+			       struct control *control, int ready_fd)
 {
-	struct session session;
 	int status;
 
-	int error = session_join(&session, plan->dir);
-	if (error)
-		return error;
-	/* Who adopts orphans would adopt the collector, and the program would meet it in wait(). */
-	int adopts = 0;
-	prctl(PR_GET_CHILD_SUBREAPER, &adopts);
-	if (adopts)
-		prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-	/* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
 	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		setsid();
 		pid_t second = fork();
 		if (second == 0)
-			start(plan, program);
+			start(plan, program, ready_fd);
 		if (second > 0)
-			atomic_store(&session.control->collector_pid, second);
+			atomic_store(&control->collector_pid, second);
 		_exit(second > 0 ? 0 : 1);
 	}
-	error = pid < 0 ? -errno : 0;
-	if (!error && waitpid(pid, &status, __WCLONE) == pid && status != 0)
-		error = -EAGAIN;
+	if (pid < 0)
+		return -errno;
+	if (waitpid(pid, &status, __WCLONE) == pid && status != 0)
+		return -EAGAIN;
+	return 0;
+}
+
+/* The first line of what it said, without the name that we put before our own lines. */
+static void quote(char *said, char *why, size_t why_bytes)
+{
+	static const char name[] = "hark: ";
+	const size_t length = sizeof name - 1;
+
+	said[strcspn(said, "\n")] = 0;
+	if (strncmp(said, name, length) == 0)
+		said += length;
+	snprintf(why, why_bytes, "%s%s", *said ? "cannot start the collector: "
+					       : "the collector died before it was set up", said);
+}
+
+/* Until it is set up or has died; both is heard at once. */
+static int hear(int fd, char *why, size_t why_bytes)
+{
+	static const char ready[] = COLLECT_READY;
+	const size_t length = sizeof ready - 1;
+	uint64_t until = clock_monotonic_ns() + READY_MOST_NS;
+	char said[1024];
+	size_t used = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		uint64_t now = clock_monotonic_ns();
+		if (now >= until) {
+			snprintf(why, why_bytes, "the collector is not set up after %d s",
+				 (int)(READY_MOST_NS / 1000000000));
+			return -ETIMEDOUT;
+		}
+		if (poll(&p, 1, (int)((until - now) / 1000000) + 1) < 1)
+			continue;
+		ssize_t n = read(fd, said + used, sizeof said - 1 - used);
+		if (n < 0 && errno == EINTR)
+			continue;
+		used += n > 0 ? (size_t)n : 0;
+		said[used] = 0;
+		if (used >= length && strcmp(said + used - length, ready) == 0)
+			return 0;
+		if (n <= 0 || used == sizeof said - 1) {
+			quote(said, why, why_bytes);
+			return -ECHILD;
+		}
+	}
+}
+
+static int spawn(const struct collect_plan *plan, const char *program, struct control *control,
+		 char *why, size_t why_bytes)
+{
+	int fds[2], adopts = 0;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -errno;
+	/* Who adopts orphans would adopt the collector, and the program would meet it in wait(). */
+	prctl(PR_GET_CHILD_SUBREAPER, &adopts);
+	if (adopts)
+		prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+	int error = start_twice_removed(plan, program, control, fds[1]);
+	close(fds[1]);
+	if (!error)
+		error = hear(fds[0], why, why_bytes);
+	close(fds[0]);
 	if (adopts)
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	session_leave(&session);
+	return error;
+}
+
+int collect_spawn(const struct collect_plan *plan, const char *program, char *why,
+		  size_t why_bytes)
+{
+	struct session session;
+
+	*why = 0;
+	int error = session_join(&session, plan->dir);
+	if (!error) {
+		error = spawn(plan, program, session.control, why, why_bytes);
+		/* One that comes too late finds that it is not wanted any more. */
+		if (error)
+			atomic_store(&session.control->state, SESSION_ENDED);
+		session_leave(&session);
+	}
+	if (error && !*why)
+		snprintf(why, why_bytes, "cannot start the collector: %s", strerror(-error));
 	return error;
 }

@@ -101,6 +101,7 @@ struct control {
 	life collector_life, guardian_life;
 	_Atomic uint64_t handover_ns;  /* CLOCK_MONOTONIC: until then, one of them may be on its way */
 	_Atomic uint32_t restarts;
+	_Atomic uint32_t fruitless;    /* of them in a row: died before it had achieved anything */
 	_Atomic uint32_t console_broken; /* nobody reads the pipe that it is */
 	_Atomic uint32_t console_gone; /* no process of the session holds the descriptor any more */
 

@@ -334,10 +334,33 @@ def full_runtime_directory(home, expect):
             return
         home.runtime = disk
         env = {"XDG_RUNTIME_DIR": "/nonexistent"}
-        done = home.run("run", "--", "sh", "-c", SAY, env=env)
-        expect.refused(done, 125, disk, "No space left on device", "HARK_RING")
-        passes_through(expect, "bare", bare(home, ["sh", "-c", SAY], **env), "No space left")
+        no_session(home, expect, env, disk, "No space left on device", "HARK_RING")
         expect(not os.listdir(disk), f"left behind: {os.listdir(disk)}")
+
+
+@cli.case
+def no_room_for_a_queue(home, expect):
+    """There is for the ring: it is the collector that fails, and says so before the program runs."""
+    with small_disk(home, "2M") as disk:
+        if not disk:
+            return
+        home.runtime = disk
+        env = {"XDG_RUNTIME_DIR": "/nonexistent", "HARK_SINKS": f"file:{home.top}/log"}
+        no_session(home, expect, env, "the queue of file:", disk, "No space left on device",
+                   "HARK_RUNTIME_DIR")
+        expect(not os.listdir(disk), f"left behind: {os.listdir(disk)}")
+        expect(not os.path.exists(f"{home.top}/log"), "something was written")
+
+
+def no_session(home, expect, env, *words):
+    """It cannot be begun: said in one line, and the program does what it does without us."""
+    strict = {**env, "HARK_STRICT": "1"}
+    passes_through(expect, "run", home.run("run", "--", "sh", "-c", SAY, env=env), *words)
+    passes_through(expect, "bare", bare(home, ["sh", "-c", SAY], **env), *words)
+    os.unlink(os.path.join(home.top, "started"))
+    expect.refused(home.run("run", "--", "sh", "-c", SAY, env=strict), 125, "STRICT", *words)
+    expect.refused(bare(home, ["sh", "-c", SAY], **strict), 125, "STRICT", *words)
+    expect(not os.path.exists(os.path.join(home.top, "started")), "strict: the program was started")
 
 
 @cli.case
@@ -368,14 +391,17 @@ def limits_of_the_process(home, expect):
                               text=True, cwd=home.top, check=False, stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=cli.LIMIT)
         return done.returncode, done.stdout, done.stderr
-    for condition in "files=5", "file-size=0", "file-size=100000", "memory=20":
+    few = [f"files={n}" for n in range(5, 16)]
+    for condition in *few, "file-size=0", "file-size=100000", "file-size=3000000", "memory=20":
         expect.same(under(condition), (7, "out\n", "err\n"), f"{condition}, natively")
         for prefix in [cli.HARK, "run", "--"], ["env", f"LD_PRELOAD={SHIM}"]:
             status, out, err = under(condition, *prefix)
             heard = (status, out) == (7, "out\n") and re.fullmatch(r"([^\n]+\n)?err\n", err)
-            refused = (status, out) == (125, "") and re.fullmatch(r"hark: [^\n]+\n", err)
-            expect(heard or (refused and prefix[0] == cli.HARK),
-                   f"{condition}, {prefix[0]}: {status} {out!r} {err!r}")
+            expect(heard, f"{condition}, {prefix[0]}: {status} {out!r} {err!r}")
+            if prefix[0] == cli.HARK and heard:
+                wanted = (125, "") if err.startswith("hark: ") else (7, "out\n")
+                strict = under(condition, "env", "HARK_STRICT=1", *prefix)
+                expect.same(strict[:2], wanted, f"{condition}, strict: {strict[2]!r}")
     if os.path.isdir(home.runtime):
         cli.wait_for(lambda: not os.listdir(home.runtime), 5)
 

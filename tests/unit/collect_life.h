@@ -82,6 +82,7 @@ static inline bool may_go(void)
 static inline pid_t begin(const char *sinks, void (*run)(void), int deep_fd)
 {
 	int told[2];
+	char why[512];
 
 	assert_int_equal(pipe(told), 0);
 	case_sinks(sinks);
@@ -103,7 +104,7 @@ static inline pid_t begin(const char *sinks, void (*run)(void), int deep_fd)
 	close(told[0]);
 	close(told[1]);
 	scene.plan.deep_fd = deep_fd;
-	assert_int_equal(collect_spawn(&scene.plan, program), 0);
+	assert_int_equal(collect_spawn(&scene.plan, program, why, sizeof why), 0);
 	return pid;
 }
 
@@ -124,7 +125,7 @@ static inline void expect_end(pid_t pid)
 
 /* ---- what happens to collectors and guardians ------------------------------------------------------ */
 
-/* The next one that passes that point sends itself a signal. */
+/* The next one that passes that point sends itself a signal; "always": so does every one after it. */
 static inline void happens_at(const char *point, const char *what)
 {
 	char path[128];
@@ -138,7 +139,7 @@ static inline void obey(const char *point)
 	char path[128], what[16] = "";
 
 	snprintf(path, sizeof path, "%s/at-%s", getenv("HARK_RUNTIME_DIR"), point);
-	if (readlink(path, what, sizeof what - 1) > 0 && unlink(path) == 0)
+	if (readlink(path, what, sizeof what - 1) > 0 && (what[0] == 'a' || unlink(path) == 0))
 		raise(what[0] == 'h' ? SIGHUP : SIGKILL);
 }
 

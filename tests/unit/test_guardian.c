@@ -52,6 +52,103 @@ static void test_killed_at(void **state)
 	expect_all_of_threads(case_got("json"), true);
 }
 
+static bool is_given_up(void)
+{
+	return atomic_load(&scene.session.control->state) == SESSION_ABANDONED;
+}
+
+static void say_a_little(void)
+{
+	say_blocking((struct writer){ 0 }, "that which kills\nand more\n");
+}
+
+static int salvage(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		scene.plan.salvage = true;
+		_exit(collect_run(&scene.plan));
+	}
+	return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/* The same bytes kill every successor: the session is abandoned, and keeps them. */
+static void test_gives_up(void **state)
+{
+	char path[128];
+	(void)state;
+
+	happens_at("collect_delivered", "always");
+	pid_t pid = begin("file:@/raw?format=raw", say_a_little, -1);
+	struct control *control = scene.session.control;
+	go();
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(until(is_given_up));
+	assert_false(session_alive(control));
+	assert_int_equal(atomic_load(&control->guardian_pid), 0);
+	assert_in_range(atomic_load(&control->restarts), 20, 200);
+	assert_int_equal(access(scene.dir, F_OK), 0);
+	snprintf(path, sizeof path, "%s/at-collect_delivered", scene.base);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(salvage(), 0);
+	expect_file("raw", "that which kills\nand more\n");
+}
+
+static void wait_to_be_done(void)
+{
+	while (!atomic_load(&shared->done) && getppid() != 1)
+		poll(NULL, 0, 1);
+}
+
+static uint64_t wanted;
+static int32_t killed;
+
+static bool is_delivered(void)
+{
+	return atomic_load(&scene.session.control->delivered) >= wanted;
+}
+
+static bool has_successor(void)
+{
+	const struct control *control = scene.session.control;
+
+	return atomic_load(&control->collector_pid) != killed &&
+	       life_goes_on(&control->collector_life);
+}
+
+/* Killed far more often than that, but not in vain. */
+static void test_never_gives_up_what_gets_on(void **state)
+{
+	enum { KILLS = 80 };
+	char line[32];
+	(void)state;
+
+	pid_t pid = begin("file:@/raw?format=raw", wait_to_be_done, -1);
+	struct control *control = scene.session.control;
+	go();
+	for (int i = 0; i < KILLS; i++) {
+		snprintf(line, sizeof line, "line %d\n", i);
+		say_blocking((struct writer){ 0 }, line);
+		wanted = session_position(&scene.session);
+		assert_true(until(is_delivered));
+		killed = atomic_load(&control->collector_pid);
+		assert_int_equal(kill(killed, SIGKILL), 0);
+		assert_true(until(has_successor));
+	}
+	assert_int_equal(atomic_load(&control->restarts), KILLS);
+	atomic_store(&shared->done, 1);
+	expect_end(pid);
+	const char *got = case_got("raw");
+	for (int i = 0; i < KILLS; i++) {
+		snprintf(line, sizeof line, "line %d\n", i);
+		assert_int_equal(strncmp(got, line, strlen(line)), 0);
+		got += strlen(line);
+	}
+	assert_int_equal(*got, 0);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -61,6 +158,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		LIFE(test_killed_under_load),
 		LIFE(test_killed_at),
+		LIFE(test_gives_up),
+		LIFE(test_never_gives_up_what_gets_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
