@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/text.h"
@@ -19,6 +21,14 @@
 #include "tools/remains.h"
 
 enum { DIRS_MOST = 256 };
+
+/* Of a collector in a process of its own. */
+struct outcome {
+	int result;
+	int signal;                /* it was killed by that one; 0: it was not */
+	char step[256];
+	struct collect_delivery delivery;
+};
 
 struct salvage {
 	struct config to;          /* its sinks, where --to was given */
@@ -134,13 +144,50 @@ static void report(const struct place_session *session, const struct collect_del
 	fflush(stdout);
 }
 
+/* What killed each of the session's collectors may kill this one, too: then there is somebody left to
+ * say so. */
+static int collect_apart(const struct collect_plan *plan, struct outcome *outcome)
+{
+	int status = 0;
+	struct outcome *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = shared == MAP_FAILED ? -1 : fork();
+	int error = pid < 0 ? -errno : 0;
+
+	if (pid == 0) {
+		shared->result = collect_run(plan);
+		collect_last_delivery(&shared->delivery);
+		snprintf(shared->step, sizeof shared->step, "%s", collect_failed_at());
+		_exit(0);
+	}
+	while (!error && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!error)
+		*outcome = *shared;
+	outcome->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	if (shared != MAP_FAILED)
+		munmap(shared, sizeof *shared);
+	return error;
+}
+
+static void say_why_not(const char *dir, const struct outcome *o)
+{
+	if (o->signal)
+		cli_say("%s: cannot be salvaged: the collector was killed by signal %d (%s) at it. "
+			"Nothing was removed: what programs said is in %s/ring", dir, o->signal,
+			strsignal(o->signal), dir);
+	else
+		cli_say("%s: cannot be salvaged: %s: %s%s", dir, o->step, strerror(-o->result),
+			launch_advice(o->result));
+}
+
 static int deliver(const struct salvage *s, const struct place_session *session)
 {
 	struct collect_plan plan = {
 		.dir = session->dir, .deep_fd = -1, .salvage = true,
 		.sinks = s->to.sinks_by_option ? s->to.sinks : NULL
 	};
-	struct collect_delivery delivery;
+	struct outcome o = { 0 };
 	struct checkpoint_file notes;
 	struct checkpoint last = { .time_ns = 0 };
 	char path[PLACE_PATH + 16];
@@ -150,19 +197,24 @@ static int deliver(const struct salvage *s, const struct place_session *session)
 	snprintf(path, sizeof path, "%s/state", session->dir);
 	int noted = checkpoint_open(&notes, path);
 	plan.console_fd = launch_console();
-	int result = collect_run(&plan);
+	int error = collect_apart(&plan, &o);
 	close(plan.console_fd);
 	if (!noted) {
 		checkpoint_load(&notes, &last, &lines);
 		checkpoint_close(&notes);
 	}
-	if (result < 0) {
-		cli_say("%s: cannot be salvaged: %s", session->dir, strerror(-result));
+	if (error) {
+		cli_say("%s: cannot be salvaged: %s%s", session->dir, strerror(-error),
+			launch_advice(error));
 		return 1;
 	}
-	collect_last_delivery(&delivery);
-	report(session, &delivery,
+	if (o.signal || o.result < 0) {
+		say_why_not(session->dir, &o);
+		return 1;
+	}
+	report(session, &o.delivery,
 	       last.time_ns ? last.time_ns : (int64_t)session->control.started_ns);
+	int result = o.result;
 	if (result == 0) {
 		result = place_remove(session->dir);
 		if (result && result != -ENOENT)
@@ -171,7 +223,7 @@ static int deliver(const struct salvage *s, const struct place_session *session)
 		return 0;
 	}
 	cli_say("%s: %" PRIu64 " bytes are not with the sinks yet; try again, or deliver them "
-		"elsewhere with --to", session->dir, delivery.undelivered_bytes);
+		"elsewhere with --to", session->dir, o.delivery.undelivered_bytes);
 	return 1;
 }
 

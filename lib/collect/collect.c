@@ -26,6 +26,7 @@
 #include "lib/collect/collector.h"
 #include "lib/collect/tap.h"
 #include "lib/collect/guardian.h"
+#include "lib/collect/leftover.h"
 #include "lib/collect/round.h"
 #include "lib/collect/setup.h"
 #include "lib/collect/stats.h"
@@ -451,8 +452,9 @@ int collect_run(const struct collect_plan *plan)
 	if (c->reader.missing)
 		reader_tend(&c->reader, c->now_ns);
 	struct collect_delivery left = { 0 };
+	bool all = !plan->sinks || leftover_deliver(c, &left);
 	collect(c, &guardian);
-	bool delivered = finish(c, c->caught_up);
+	bool delivered = finish(c, c->caught_up) && all;
 	stats_publish(c, true);
 	left.messages += c->state.messages - c->delivery.messages;
 	left.bytes += c->state.bytes - c->delivery.bytes;

@@ -177,6 +177,57 @@ def salvage(home, expect):
 
 
 @cli.case
+def given_up_with_sinks_out_of_reach(home, expect):
+    """The program ends as it would; what could not be delivered is announced, and not lost."""
+    done = home.run("run", "--exit-timeout", "100ms", "--to", f"unix:{home.top}/nobody", "--",
+                    "sh", "-c", "echo kept >&2; exit 7")
+    expect.same((done.returncode, done.stderr), (7, ""), "the program")
+    cli.wait_for(lambda: home.run("ps", "--json").stdout == "")
+    expect("hark salvage" in home.run("true").stderr, "not announced")
+    done = home.run("salvage")
+    expect.same(done.returncode, 1, "nobody is there yet")
+    expect("not with the sinks yet" in done.stderr, done.stderr)
+    # elsewhere, which is no better: all is still there
+    expect.same(home.run("salvage", "--to", f"unix:{home.top}/none").returncode, 1, "nor there")
+    done = home.run("salvage", "--to", "file:rest?format=json")
+    expect.same(done.returncode, 0, "exit status")
+    messages = cli.harness.read_messages(os.path.join(home.top, "rest"))
+    expect.same([m["msg"] for m in messages], ["kept"], "recovered")
+
+
+@cli.case
+def collectors_that_cannot_begin(home, expect):
+    """Each successor fails: that is given up, said by the program's own write, and salvaged."""
+    log = os.path.join(home.top, "log")
+    with open(os.path.join(home.top, "stderr"), "w+", encoding="utf-8") as stderr:
+        child = subprocess.Popen([cli.HARK, "run", "--to", f"file:{log}?format=raw", "sh", "-c",
+                                  SAY_AND_WAIT], env=home.env(), cwd=home.top, text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+        home.children.append(child)
+        row = home.session(child.pid)
+        queue = os.path.join(row["dir"], "queue.0")
+        os.rename(queue, queue + ".away")
+        os.mkdir(queue)
+        os.kill(row["collector_pid"], signal.SIGKILL)
+        say(child, "in the ring")
+        cli.wait_for(lambda: home.run("ps", "--json").stdout == "")
+        say(child, "by itself")
+        stderr.seek(0)
+        warning, rest = stderr.read().split("\n", 1)
+        expect(warning.startswith("hark: the collector is gone"), warning)
+        expect.same(rest, "by itself\n", "written by the program")
+        child.stdin.close()
+        expect.same(child.wait(cli.LIMIT), 0, "exit status")
+    done = home.run("salvage", row["dir"])
+    expect.refused(done, 1, "cannot be salvaged", "the queue of file:")
+    os.rmdir(queue)
+    os.rename(queue + ".away", queue)
+    expect.same(home.run("salvage", row["dir"]).returncode, 0, "salvage")
+    with open(log, encoding="utf-8") as file:
+        expect.same(file.read(), "in the ring\n", "salvaged")
+
+
+@cli.case
 def a_session_within_a_session(home, expect):
     inner, outer = (os.path.join(home.top, name) for name in ("inner", "outer"))
     script = f"{cli.HARK} run --to file:{inner} sh -c 'echo inner >&2'; echo outer >&2"
