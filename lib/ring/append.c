@@ -275,12 +275,19 @@ static bool make_room(struct ring *ring, uint32_t tid, uint64_t number, bool no_
 	return ring_steal(ring, tid, no_calls);
 }
 
+/* How long one call waits: until_ns (0: not known yet); patience_ns at a time, then it looks whether
+ * somebody still reads. Who makes room wakes us, so the time may grow, and thousands can wait. */
+struct waiting {
+	uint64_t until_ns, patience_ns;
+};
+
+static const uint64_t patience_least_ns = 10000000, patience_most_ns = 80000000;
+
 /* The ring is full. 0: try again; -EAGAIN: lost by policy; -EPIPE: nobody will read. */
 __attribute__((noinline)) static int wait_for_room(struct ring *ring, uint32_t tid, uint64_t number,
 						   const struct ring_policy *policy,
-						   uint64_t *until)
+						   struct waiting *waiting)
 {
-	const uint64_t patience_ns = 20000000;
 
 	if (policy->overflow == RING_LOSE_NEWEST)
 		return -EAGAIN;
@@ -296,12 +303,17 @@ __attribute__((noinline)) static int wait_for_room(struct ring *ring, uint32_t t
 		return -EPIPE;
 	}
 	uint64_t now = clock_monotonic_ns();
-	if (*until == 0)
-		*until = policy->overflow == RING_TIMEOUT ? now + policy->timeout_ns : UINT64_MAX;
-	if (now >= *until)
+	if (waiting->until_ns == 0)
+		waiting->until_ns = policy->overflow == RING_TIMEOUT ? now + policy->timeout_ns
+								     : UINT64_MAX;
+	if (now >= waiting->until_ns)
 		return -EAGAIN;
-	uint64_t left = *until - now;
-	if (!ring_wait_room(ring, number, left < patience_ns ? left : patience_ns) &&
+	uint64_t left = waiting->until_ns - now;
+	if (waiting->patience_ns < patience_most_ns)
+		waiting->patience_ns = waiting->patience_ns ? 2 * waiting->patience_ns
+							    : patience_least_ns;
+	if (!ring_wait_room(ring, number,
+			    left < waiting->patience_ns ? left : waiting->patience_ns) &&
 	    policy->alive && !policy->alive())
 		return -EPIPE;
 	return 0;
@@ -331,7 +343,7 @@ static int append_record(struct ring *ring, struct ring_author *author,
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	uint64_t need = (RECORD_HEADER + bytes + RECORD_UNIT - 1) & ~(uint64_t)(RECORD_UNIT - 1);
-	uint64_t until = 0;
+	struct waiting waiting = { 0 };
 	uint32_t depth = author->depth;
 	struct place place;
 
@@ -343,7 +355,7 @@ static int append_record(struct ring *ring, struct ring_author *author,
 					0)) {
 			if (error == -EAGAIN)
 				error = wait_for_room(ring, author->tid, place.number, policy,
-						      &until);
+						      &waiting);
 			if (error)
 				return error;
 		}

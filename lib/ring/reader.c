@@ -4,6 +4,7 @@
 #include "lib/ring/reader.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ int reader_open(struct reader *reader, struct ring *ring, int fd, uint64_t at, b
 	bool sane = at >= oldest && at - oldest <= ring->mapped_bytes && at % RECORD_UNIT == 0;
 	reader->at = sane ? at : oldest;
 	reader->tid = (uint32_t)sysio_gettid();
+	atomic_store(&ring->shared->room_wanted, 1); /* he may have died before he woke them */
 	reader->missing = 1; /* to be counted at the first occasion: the reader before us may have died
 			      * with a piece in its hands */
 	reader->copy = malloc(chunk_bytes(reader));
@@ -402,9 +404,12 @@ int reader_sleep(struct reader *reader, enum ring_reader_state how, uint64_t tim
 	int64_t piece = ring_place(reader->ring, number_of(reader, reader->at));
 	if (stolen(reader, number_of(reader, reader->at)))
 		timeout_ns = 0;
-	if (how == READER_ASLEEP && piece >= 0) {
+	if (piece >= 0) {
 		struct record *record = ring_record(reader->ring, (uint32_t)piece, reader->at);
-		if (claim_state(atomic_load(&record->claim)) != RECORD_FREE)
+		bool all_read = claim_state(atomic_load(&record->claim)) == RECORD_FREE;
+		if (all_read) /* so there is room, and nobody else who would tell */
+			ring_wake_waiting(reader->ring, INT_MAX, false);
+		else if (how == READER_ASLEEP)
 			timeout_ns = 0;
 	}
 	int result = timeout_ns ? sysio_futex_wait(&shared->reader, how, timeout_ns) : 0;

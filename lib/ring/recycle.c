@@ -12,6 +12,8 @@
 #include "lib/base/testpoint.h"
 #include "lib/ring/ring.h"
 
+enum { WAKE_BYTES = 128 }; /* of a chunk, for each that waits */
+
 /* Someone a lap behind may look at a claim meanwhile. It finds the old word or the new one and
  * can claim neither; so plain stores do, and the thread sanitizer need not know. */
 __attribute__((noinline, no_sanitize("thread"))) void ring_stamp(void *memory, size_t bytes,
@@ -56,15 +58,17 @@ static void let_go(struct ring *ring, uint32_t piece, uint32_t held)
 			break;
 }
 
-static void wake_waiting(struct ring_shared *shared, bool no_calls)
+void ring_wake_waiting(struct ring *ring, int most, bool no_calls)
 {
+	struct ring_shared *shared = ring->shared;
+
 	/* Who wants room reads `room`, then says so, then looks. In this order, he is seen here or
 	 * sees the chunk or finds `room` changed. */
 	if (!atomic_load(&shared->room_wanted) || !atomic_exchange(&shared->room_wanted, 0))
 		return;
 	atomic_fetch_add(&shared->room, 1);
-	if (!no_calls)
-		sysio_futex_wake(&shared->room, INT32_MAX);
+	if (!no_calls && sysio_futex_wake(&shared->room, most) >= most)
+		atomic_store(&shared->room_wanted, 1); /* more may be asleep */
 }
 
 bool ring_publish(struct ring *ring, uint32_t piece, bool no_calls)
@@ -95,7 +99,8 @@ bool ring_publish(struct ring *ring, uint32_t piece, bool no_calls)
 		if (!atomic_compare_exchange_strong(place, &entry, number << 16 | piece))
 			continue;
 		let_go(ring, piece, held);
-		wake_waiting(shared, no_calls);
+		/* Not more than may find room: of thousands, most would only go to sleep again. */
+		ring_wake_waiting(ring, (1 << ring->chunk_shift) / WAKE_BYTES, no_calls);
 		return true;
 	}
 	ring_set_aside(ring, piece);

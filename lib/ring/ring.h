@@ -117,6 +117,8 @@ void ring_poke(struct ring *ring);
 	/* ends the reader's nap or sleep */
 bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns);
 	/* until chunk `number` may be written, or the time is over. Whether it may. */
+void ring_wake_waiting(struct ring *ring, int most, bool no_calls);
+	/* So many of those who wait for room: there is some. no_calls: they find out in time. */
 
 /* recycle.c: memory that is done with becomes free again */
 void ring_stamp(void *memory, size_t bytes, uint64_t number);

@@ -309,6 +309,81 @@ static void test_block(void **state)
 	case_close(&c);
 }
 
+struct sleeper {
+	struct ring *ring;
+	uint64_t number;
+	pthread_t thread;
+	_Atomic int tid, woken;
+};
+
+static void *sleep_for_room(void *argument)
+{
+	struct sleeper *s = argument;
+	atomic_store(&s->tid, sysio_gettid());
+	ring_wait_room(s->ring, s->number, 20000ull * MS);
+	atomic_store(&s->woken, 1);
+	return NULL;
+}
+
+static bool is_asleep(const struct sleeper *s)
+{
+	char path[64], text[256] = "";
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&s->tid));
+	FILE *file = fopen(path, "r");
+	if (!file)
+		return false;
+	bool have = fgets(text, sizeof text, file) != NULL;
+	fclose(file);
+	const char *name_end = strrchr(text, ')');
+	return have && name_end && name_end[2] == 'S';
+}
+
+static int count_woken(struct sleeper *sleepers, int most)
+{
+	int n = 0;
+	for (int i = 0; i < most; i++)
+		n += atomic_load(&sleepers[i].woken);
+	return n;
+}
+
+/* Of thousands that wait, no more are woken than find room; and nobody is forgotten over that. */
+static void test_wakes_as_many_as_fit(void **state)
+{
+	(void)state;
+	enum { ALL = 5 };
+	struct ring_case c;
+	struct sleeper sleepers[ALL] = { 0 };
+	case_open(&c, RING, false);
+	struct ring_author author = case_author();
+
+	for (int i = 0; i < ALL; i++) {
+		sleepers[i].ring = &c.ring;
+		sleepers[i].number = 1u << 20; /* not there for a long time */
+		pthread_create(&sleepers[i].thread, NULL, sleep_for_room, &sleepers[i]);
+	}
+	for (int i = 0; i < ALL; i++)
+		while (!atomic_load(&sleepers[i].tid) || !is_asleep(&sleepers[i]))
+			sched_yield();
+	ring_wake_waiting(&c.ring, 2, false);
+	while (count_woken(sleepers, ALL) < 2)
+		sched_yield();
+	for (int i = 0; i < ALL; i++)
+		while (!atomic_load(&sleepers[i].woken) && !is_asleep(&sleepers[i]))
+			sched_yield();
+	assert_int_equal(count_woken(sleepers, ALL), 2);
+	/* something to read is no room */
+	case_say(&c.ring, &author, "said");
+	reader_sleep(&c.reader, READER_NAPPING, 1);
+	assert_int_equal(count_woken(sleepers, ALL), 2);
+	case_expect(&c.reader, "said");
+	reader_sleep(&c.reader, READER_NAPPING, 1);
+	uint64_t before = clock_monotonic_ns();
+	for (int i = 0; i < ALL; i++)
+		pthread_join(sleepers[i].thread, NULL);
+	assert_true(clock_monotonic_ns() - before < 10000ull * MS); /* long before their time */
+	case_close(&c);
+}
+
 /* A piece more than there are places pushes nobody out. */
 static void test_one_too_many(void **state)
 {
@@ -400,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_fields),         cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_processes),      cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_full),           cmocka_unit_test(test_block),
+		cmocka_unit_test(test_wakes_as_many_as_fit),
 		cmocka_unit_test(test_one_too_many),   cmocka_unit_test(test_sleep_looks),
 		cmocka_unit_test(test_no_lost_wakeup), cmocka_unit_test(test_large),
 	};
