@@ -60,8 +60,9 @@ static unsigned classify(int fd)
 
 	if (sysio_fstat(fd, &st) != 0)
 		return FD_UNKNOWN; /* closed: the real call says so */
-	for (unsigned i = 0; i < c->chosen_count; i++)
-		if (c->chosen[i].fd == fd && (c->follow_number || is_file(&c->chosen[i], &st)))
+	for (unsigned i = 0; i < shim.chosen_count; i++)
+		if (shim.chosen[i].fd == fd &&
+		    (c->follow_number || is_file(&shim.chosen[i], &st)))
 			return !writable(fd) || hung_up(fd, &st) ? FD_PASS : FD_CAPTURED + i;
 	return is_console(c, &st) ? FD_SAME : FD_PASS;
 }
@@ -116,12 +117,11 @@ void capture_begin(void)
 
 bool capture_still(int fd, unsigned state)
 {
-	const struct control *c = shim.session.control;
 	struct stat st;
 
 	if (state >= FD_CAPTURED_PATH)
 		return true;
-	return sysio_fstat(fd, &st) == 0 && is_file(&c->chosen[state - FD_CAPTURED], &st);
+	return sysio_fstat(fd, &st) == 0 && is_file(&shim.chosen[state - FD_CAPTURED], &st);
 }
 
 /* ---- descriptors come, go and move -------------------------------------------------------------- */
@@ -187,16 +187,13 @@ static bool same_by_name(int fd, const char *path)
 
 void capture_opened(int fd, const char *path, int flags)
 {
-	const struct control *c;
-
 	capture_created(fd);
 	if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY || !shim_listening())
 		return;
-	c = shim.session.control;
 	if (same_by_name(fd, path))
 		return;
 	unsigned which = 0;
-	for (const char *glob = c->paths; *glob; glob += strlen(glob) + 1, which++)
+	for (const char *glob = shim.paths; *glob; glob += strlen(glob) + 1, which++)
 		if (FD_CAPTURED_PATH + which <= UINT8_MAX && parse_glob(glob, path) &&
 		    !thread_borrows())
 			remember(fd, FD_CAPTURED_PATH + which);
@@ -303,7 +300,7 @@ static void describe(int fd, unsigned state, struct record_info *info)
 		info->detail = state - FD_CAPTURED_PATH;
 		return;
 	}
-	const struct chosen_file *file = &shim.session.control->chosen[state - FD_CAPTURED];
+	const struct chosen_file *file = &shim.chosen[state - FD_CAPTURED];
 	info->source = (uint8_t)file->source;
 	info->detail = (uint32_t)file->fd;
 }
@@ -317,7 +314,7 @@ static bool broken(unsigned state)
 	if (__builtin_expect(!atomic_load_explicit(&c->console_broken, memory_order_relaxed), 1) ||
 	    state >= FD_CAPTURED_PATH)
 		return false;
-	const struct chosen_file *file = &c->chosen[state - FD_CAPTURED];
+	const struct chosen_file *file = &shim.chosen[state - FD_CAPTURED];
 	return file->device == c->console_device && file->inode == c->console_inode;
 }
 

@@ -51,7 +51,6 @@ static bool lists(const char *preloads, const char *path)
  * merely are the same terminal. */
 static void list_duplicates(char entry[FDS_ENTRY])
 {
-	const struct control *c = shim.session.control;
 	struct text t = text_in(entry, FDS_ENTRY);
 	bool borrows = thread_borrows(), any = false;
 
@@ -67,8 +66,8 @@ static void list_duplicates(char entry[FDS_ENTRY])
 		if (!marked)
 			continue;
 		unsigned which = state - FD_CAPTURED;
-		for (unsigned i = 0; i < c->chosen_count; i++)
-			same_number = same_number || c->chosen[i].fd == fd;
+		for (unsigned i = 0; i < shim.chosen_count; i++)
+			same_number = same_number || shim.chosen[i].fd == fd;
 		if (same_number || !capture_still(fd, state))
 			continue;
 		if (any)

@@ -42,9 +42,9 @@ static struct before enter_sandbox(void)
 		return before;
 	struct control *c = shim.session.control;
 	thread_know();
-	for (unsigned i = 0; i < c->chosen_count && i < CONTROL_CHOSEN; i++)
-		capture_state(c->chosen[i].fd); /* nobody can look later */
-	atomic_fetch_add(&c->polled, 1);        /* before the poke: who wakes up shall see it */
+	for (unsigned i = 0; i < shim.chosen_count; i++)
+		capture_state(shim.chosen[i].fd); /* nobody can look later */
+	atomic_fetch_add(&c->polled, 1);          /* before the poke: who wakes up shall see it */
 	announce(true);
 	ring_poke(&shim.session.ring);
 	shim.policy.no_calls = true;

@@ -13,7 +13,7 @@
 
 #include "lib/session/session.h"
 
-/* What a descriptor is to us. From CAPTURED on, the rest is an index into control->chosen; from
+/* What a descriptor is to us. From CAPTURED on, the rest is an index into chosen[]; from
  * CAPTURED_PATH on, the file was opened under a name that path:GLOB matches. */
 enum fd_state {
 	FD_UNKNOWN, /* look when it is written to */
@@ -33,6 +33,10 @@ struct shim_epoch {
 struct shim {
 	_Atomic uint32_t stage;      /* enum shim_stage */
 	struct session session;
+	/* What the control block said when we joined. Anybody may change it there, to no good. */
+	struct chosen_file chosen[CONTROL_CHOSEN];
+	unsigned chosen_count;       /* CONTROL_CHOSEN at most */
+	char paths[sizeof(((struct control *)0)->paths)]; /* globs, as there; the list is ended */
 	struct ring_policy policy;
 	struct shim_epoch *epoch;
 	bool sandboxed;              /* a seccomp filter is in force: no system call of our own */

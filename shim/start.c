@@ -265,7 +265,7 @@ static void take_duplicates(void)
 		char *end;
 		unsigned long fd = strtoul(at, &end, 10);
 		unsigned long which = *end == ':' ? strtoul(end + 1, &end, 10) : CONTROL_CHOSEN;
-		if (fd < SHIM_FDS && which < shim.session.control->chosen_count &&
+		if (fd < SHIM_FDS && which < shim.chosen_count &&
 		    capture_still((int)fd, FD_CAPTURED + (unsigned)which))
 			atomic_store(&shim.fds[fd], (uint8_t)(FD_CAPTURED + which));
 		at = *end == ',' ? end + 1 : NULL;
@@ -288,6 +288,20 @@ static void introduce(void)
 	capture_message(&info, &part, 1);
 }
 
+/* Whatever bounds a loop or an array is read once, and is ours from then on. */
+static void take_settings(const struct control *c)
+{
+	unsigned count = *(const volatile uint32_t *)&c->chosen_count;
+
+	shim.chosen_count = count < CONTROL_CHOSEN ? count : CONTROL_CHOSEN;
+	memcpy(shim.chosen, c->chosen, sizeof shim.chosen);
+	memcpy(shim.paths, c->paths, sizeof shim.paths - 2); /* two NULs are left, which end the list */
+	shim.policy = (struct ring_policy){ .overflow = (enum ring_overflow)c->overflow,
+					    .timeout_ns = c->overflow_ns,
+					    .alive = ring_alive };
+	shim.first = c->first_pid == sysio_getpid();
+}
+
 static int join(const char *dir)
 {
 	int error = session_join(&shim.session, dir);
@@ -295,11 +309,7 @@ static int join(const char *dir)
 		error = watch_forks();
 	if (error)
 		return error;
-	const struct control *c = shim.session.control;
-	shim.policy = (struct ring_policy){ .overflow = (enum ring_overflow)c->overflow,
-					    .timeout_ns = c->overflow_ns,
-					    .alive = ring_alive };
-	shim.first = c->first_pid == sysio_getpid();
+	take_settings(shim.session.control);
 	struct text t = text_in(shim.session_entry, sizeof shim.session_entry);
 	text_str(&t, "HARK_SESSION=");
 	text_str(&t, dir);
@@ -345,7 +355,7 @@ static bool start(void)
 		return false;
 	}
 	if (shim.preload[0] != '/')
-		memcpy(shim.preload, shim.session.control->preload, sizeof shim.preload);
+		memcpy(shim.preload, shim.session.control->preload, sizeof shim.preload - 1);
 	return true;
 }
 

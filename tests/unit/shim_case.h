@@ -188,8 +188,8 @@ static int play(void **state)
 	message.answer = 0;
 	played_control.capture_syslog = 1;
 	played_control.state = SESSION_LIVE;
-	played_control.chosen_count = 1;
-	played_control.chosen[0].fd = STDERR_FILENO;
+	shim.chosen_count = 1;
+	shim.chosen[0].fd = STDERR_FILENO;
 	played_epoch.value = 1;
 	shim_thread.epoch = 1;
 	shim.session.control = &played_control;

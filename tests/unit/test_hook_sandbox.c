@@ -337,8 +337,8 @@ static void test_sandbox(void **state)
 {
 	(void)state;
 	shim.fds[2] = FD_CAPTURED;
-	played_control.chosen_count = 2;
-	played_control.chosen[1].fd = 40; /* not looked at yet */
+	shim.chosen_count = 2;
+	shim.chosen[1].fd = 40; /* not looked at yet */
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(in_a_sandbox());
