@@ -15,6 +15,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
+#include "lib/ring/copy.h"
 #include "lib/ring/ring.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -233,7 +234,7 @@ static void copy_parts(char *to, const struct iovec *parts, unsigned count, size
 			continue;
 		}
 		size_t take = length - skip < bytes ? length - skip : bytes;
-		memcpy(to, (const char *)parts[i].iov_base + skip, take);
+		copy_in(to, (const char *)parts[i].iov_base + skip, take);
 		to += take;
 		bytes -= take;
 		skip = 0;
@@ -363,16 +364,16 @@ static int append_record(struct ring *ring, struct ring_author *author,
 		TESTPOINT(ring_claimed);
 		struct record *record = place.record;
 		prefetch_ahead((char *)record + need);
-		record->ticks = clock_ticks(ring->counter);
-		record->pid = author->pid;
-		record->bytes = (uint32_t)bytes;
-		record->detail = info->detail;
-		record->fd = info->fd;
-		record->source = info->source;
-		record->kind_flags = (uint8_t)(info->kind << 4 | info->flags | flags);
+		COPY_STORE(record->ticks, clock_ticks(ring->counter));
+		COPY_STORE(record->pid, author->pid);
+		COPY_STORE(record->bytes, (uint32_t)bytes);
+		COPY_STORE(record->detail, info->detail);
+		COPY_STORE(record->fd, info->fd);
+		COPY_STORE(record->source, info->source);
+		COPY_STORE(record->kind_flags, (uint8_t)(info->kind << 4 | info->flags | flags));
 		TESTPOINT(ring_filling);
 		if (__builtin_expect(count == 1 && bytes, 1))
-			memcpy(record->payload, (const char *)parts->iov_base + skip, bytes);
+			copy_in(record->payload, (const char *)parts->iov_base + skip, bytes);
 		else
 			copy_parts(record->payload, parts, count, skip, bytes);
 		TESTPOINT(ring_filled);

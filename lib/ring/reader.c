@@ -11,6 +11,7 @@
 
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
+#include "lib/ring/copy.h"
 
 /* After this long, a writer that jumped away (and might, from some exotic stack, come back) or whose
  * thread id means nothing to us is taken for gone. */
@@ -225,18 +226,18 @@ static bool step_over(struct reader *reader, uint32_t piece, struct record *reco
 	return true;
 }
 
-static bool copy_out(struct reader *reader, const struct record *record, uint64_t seen,
+static bool take_copy(struct reader *reader, const struct record *record, uint64_t seen,
 		     struct reader_record *out)
 {
 	uint64_t length = claim_bytes(seen);
-	uint32_t bytes = *(const volatile uint32_t *)&record->bytes;
+	uint32_t bytes = COPY_LOAD(record->bytes);
 
 	if (length < RECORD_HEADER || bytes > length - RECORD_HEADER)
 		return false;
 	TESTPOINT(reader_copying);
 	/* without the claim, which others may still try to swap */
 	size_t claim = sizeof record->claim;
-	memcpy(reader->copy + claim, (const char *)record + claim, RECORD_HEADER - claim + bytes);
+	copy_out(reader->copy + claim, (const char *)record + claim, RECORD_HEADER - claim + bytes);
 	const struct record *copy = (const struct record *)(void *)reader->copy;
 	*out = (struct reader_record){
 		.position = reader->at,
@@ -343,7 +344,7 @@ enum reader_found reader_next(struct reader *reader, uint64_t now_ns, struct rea
 		case RECORD_COMMITTED:
 			if (claim_owner(seen) == 0)
 				break;
-			bool sound = copy_out(reader, record, seen, out);
+			bool sound = take_copy(reader, record, seen, out);
 			if (reader->steals && !take(reader, (uint32_t)piece, reader->at + length))
 				continue; /* what we copied may be something else by now */
 			reader->at += length;

@@ -10,20 +10,17 @@
 
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
+#include "lib/ring/copy.h"
 #include "lib/ring/ring.h"
 
 enum { WAKE_BYTES = 128 }; /* of a chunk, for each that waits */
 
 /* Someone a lap behind may look at a claim meanwhile. It finds the old word or the new one and
- * can claim neither; so plain stores do, and the thread sanitizer need not know. */
-__attribute__((noinline, no_sanitize("thread"))) void ring_stamp(void *memory, size_t bytes,
-								 uint64_t number)
+ * can claim neither. */
+__attribute__((noinline)) void ring_stamp(void *memory, size_t bytes, uint64_t number)
 {
-	uint64_t *word = memory;
-	uint64_t free_claim = claim_make(claim_number_of(number), 0, 0, RECORD_FREE);
-
-	for (size_t i = 0; i < bytes / sizeof *word; i++)
-		word[i] = free_claim;
+	copy_word_all_over(memory, bytes / sizeof(uint64_t),
+			   claim_make(claim_number_of(number), 0, 0, RECORD_FREE));
 }
 
 bool ring_hold(struct ring *ring, uint32_t piece, uint32_t tid)
@@ -143,7 +140,7 @@ struct ring_writers ring_writers(struct ring *ring, uint32_t piece, bool no_call
 /* Said by the program, and not of the program. */
 static bool is_message(const struct record *record)
 {
-	unsigned kind = record->kind_flags >> 4;
+	unsigned kind = COPY_LOAD(record->kind_flags) >> 4;
 	return kind == RECORD_TEXT || kind == RECORD_SYSLOG;
 }
 
@@ -184,8 +181,9 @@ static bool close_chunk(struct ring *ring, uint32_t piece, uint64_t number)
 		if (claim_state(seen) != RECORD_COMMITTED) {
 			quiet = quiet && claim_owner(seen) == 0;
 		} else if (claim_owner(seen) && base + at >= read_to && is_message(record)) {
-			messages += !(record->kind_flags & RECORD_CONTINUES);
-			bytes += record->bytes < length ? record->bytes : 0;
+			uint32_t count = COPY_LOAD(record->bytes);
+			messages += !(COPY_LOAD(record->kind_flags) & RECORD_CONTINUES);
+			bytes += count < length ? count : 0;
 		}
 		at += length;
 	}

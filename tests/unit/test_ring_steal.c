@@ -65,9 +65,6 @@ static void test_lose_oldest_race(void **state)
 	uint64_t last[WRITERS] = { 0 }, message[12];
 	struct reader_record record;
 
-#ifdef CASE_THREAD_SANITIZER
-	skip(); /* the copy races with a thief by design, and is thrown away then */
-#endif
 	case_open(&c, RING, true);
 	shared_ring = &c.ring;
 	for (uintptr_t i = 0; i < WRITERS; i++)
