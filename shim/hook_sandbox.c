@@ -72,8 +72,12 @@ HOOKED int prctl(int option, ...)
 	unsigned long a = va_arg(arguments, unsigned long), b = va_arg(arguments, unsigned long);
 	unsigned long c = va_arg(arguments, unsigned long), d = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	if (__builtin_expect(option != PR_SET_SECCOMP, 1))
-		return REAL(prctl)(option, a, b, c, d);
+	if (__builtin_expect(option != PR_SET_SECCOMP, 1)) {
+		int result = REAL(prctl)(option, a, b, c, d);
+		if (option == PR_SET_NAME && result == 0)
+			thread_renamed();
+		return result;
+	}
 	struct before before = enter_sandbox();
 	int result = REAL(prctl)(option, a, b, c, d);
 	if (result != 0)

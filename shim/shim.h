@@ -86,6 +86,8 @@ static inline void thread_know(void)
 	if (__builtin_expect(shim_thread.epoch != epoch || epoch == 0 || shim_thread.borrower, 0))
 		thread_refresh();
 }
+void thread_renamed(void);
+	/* The calling thread has another name now; the first one's is the process's. */
 bool thread_borrows(void);
 	/* Whether we are a vfork child, in our parent's memory: what is noted there is not ours. One
 	 * system call. */

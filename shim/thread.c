@@ -4,6 +4,7 @@
  * Nothing is hooked for it. A page that the kernel empties in every forked child tells us of forks
  * however they were made; a vfork child is told by its pid.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,7 +14,8 @@
 
 _Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
 
-static void introduce_fork(void)
+/* Whose name nobody else may know: it may be gone before the collector has read this. */
+static void introduce(void)
 {
 	struct record_join join = { 0 };
 	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN };
@@ -24,18 +26,33 @@ static void introduce_fork(void)
 	ring_append(&shim.session.ring, &shim_thread.author, &info, &part, 1, &shim.policy);
 }
 
+void thread_renamed(void)
+{
+	int saved = errno;
+
+	if (shim_listening() && !shim.sandboxed && !thread_borrows()) {
+		thread_know();
+		if (shim_thread.author.tid == shim_thread.author.pid)
+			introduce();
+	}
+	errno = saved;
+}
+
 void thread_refresh(void)
 {
 	struct shim_thread *thread = &shim_thread;
 	uint32_t epoch = atomic_load(&shim.epoch->value);
 	uint32_t pid;
+	bool child = false;
 
 	if (shim.sandboxed && thread->epoch == epoch && epoch)
 		return;
 	pid = (uint32_t)sysio_getpid();
 	if (thread->borrower) {
-		if (pid == thread->borrower && pid != epoch)
+		if (pid == thread->borrower && pid != epoch) {
+			child = thread->author.pid != pid; /* seen for the first time */
 			goto who;
+		}
 		/* The vfork child is gone and we are the parent again. */
 		thread->borrower = 0;
 		thread->borrowed_fds = 0;
@@ -45,21 +62,17 @@ void thread_refresh(void)
 		atomic_store(&shim.epoch->value, pid);
 		epoch = pid;
 		shim.first = false;
+		child = true;
 	}
 	if (thread->epoch == epoch)
 		return;
-	bool forked = thread->epoch != 0 && thread->author.pid != pid;
-	thread->epoch = epoch;
 	thread->author.depth = 0;
-	thread->author.pid = pid;
-	thread->author.tid = (uint32_t)sysio_gettid();
-	if (forked)
-		introduce_fork();
-	return;
 who:
+	thread->epoch = epoch;
 	thread->author.pid = pid;
 	thread->author.tid = (uint32_t)sysio_gettid();
-	thread->epoch = epoch;
+	if (child)
+		introduce();
 }
 
 bool thread_borrows(void)

@@ -14,6 +14,7 @@
 struct checkpoint_slot {
 	_Atomic uint64_t generation; /* 0: never written, or being written */
 	struct checkpoint state;
+	struct checkpoint_person people[CHECKPOINT_PEOPLE];
 	_Alignas(64) char lines[CHECKPOINT_LINES];
 };
 
@@ -34,7 +35,7 @@ int checkpoint_open(struct checkpoint_file *f, const char *path)
 {
 	struct stat st;
 
-	*f = (struct checkpoint_file){ .fd = -1 };
+	*f = (struct checkpoint_file){ .fd = -1, .people_version = { UINT64_MAX, UINT64_MAX } };
 	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -85,19 +86,43 @@ bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const 
 		state->lines_bytes = 0;
 	if (state->joins_bytes > CHECKPOINT_JOINS || !f->joins)
 		state->joins_bytes = 0;
+	if (state->people > CHECKPOINT_PEOPLE)
+		state->people = 0;
 	*lines = newest->lines;
 	return true;
 }
 
+static const struct checkpoint_slot *loaded_slot(const struct checkpoint_file *f)
+{
+	return &f->slots[atomic_load(&f->slots[1].generation) == f->generation];
+}
+
 const void *checkpoint_loaded_joins(const struct checkpoint_file *f)
 {
-	return joins_of(f, &f->slots[atomic_load(&f->slots[1].generation) == f->generation]);
+	return joins_of(f, loaded_slot(f));
+}
+
+const struct checkpoint_person *checkpoint_loaded_people(const struct checkpoint_file *f)
+{
+	return loaded_slot(f)->people;
 }
 
 static struct checkpoint_slot *next_slot(struct checkpoint_file *f)
 {
 	/* The newest one is the one that bears the present generation; the other may go. */
 	return &f->slots[atomic_load(&f->slots[0].generation) == f->generation];
+}
+
+struct checkpoint_person *checkpoint_people(struct checkpoint_file *f, uint64_t version)
+{
+	struct checkpoint_slot *slot = next_slot(f);
+	uint64_t *written = &f->people_version[slot - f->slots];
+
+	if (*written == version)
+		return NULL;
+	*written = version;
+	atomic_store(&slot->generation, 0);
+	return slot->people;
 }
 
 void *checkpoint_lines(struct checkpoint_file *f)

@@ -14,7 +14,16 @@
 
 #include "lib/session/control.h"
 
-enum { CHECKPOINT_LINES = 256 << 10, CHECKPOINT_JOINS = 1 << 20 };
+enum { CHECKPOINT_LINES = 256 << 10, CHECKPOINT_JOINS = 1 << 20, CHECKPOINT_PEOPLE = 512 };
+
+/* A process of the session that may still have something in the ring. It may be gone when the next
+ * collector looks, and with it its name. */
+struct checkpoint_person {
+	uint64_t start;        /* process_start(), 0: unknown */
+	uint32_t pid;
+	uint8_t foreign, sandboxed;
+	char comm[16];
+};
 
 struct checkpoint {
 	uint64_t position;     /* of the next record */
@@ -33,6 +42,7 @@ struct checkpoint {
 	uint64_t joins_bytes;  /* of calls of which only a part has come, as join_save() wrote them */
 	uint64_t troubled;     /* sinks of which it was said that they cannot be reached (1 << number) */
 	uint64_t open_lines;   /* streams of bytes whose last one was no newline (1 << number) */
+	uint64_t people;       /* processes, as watch_save() wrote them */
 	uint64_t sandboxes;    /* processes that said they will not wake us (control->polled) */
 };
 
@@ -43,6 +53,7 @@ struct checkpoint_file {
 	int fd;
 	bool joins;            /* these two have memory: few sessions need it */
 	uint64_t generation;
+	uint64_t people_version[2]; /* by slot: what it holds, by the watch's count of changes */
 };
 
 int checkpoint_open(struct checkpoint_file *f, const char *path);
@@ -52,6 +63,11 @@ bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const 
 	/* The newest; false where there is none yet. *lines: state->lines_bytes of them, in the file. */
 const void *checkpoint_loaded_joins(const struct checkpoint_file *f);
 	/* of the newest, state->joins_bytes of them; only directly after a successful load */
+const struct checkpoint_person *checkpoint_loaded_people(const struct checkpoint_file *f);
+	/* likewise, state->people of them; they may be anything, and change meanwhile */
+struct checkpoint_person *checkpoint_people(struct checkpoint_file *f, uint64_t version);
+	/* Where the next checkpoint's processes go, CHECKPOINT_PEOPLE of them. NULL: those of that version
+	 * are there already, and state->people is right. */
 void *checkpoint_lines(struct checkpoint_file *f);
 	/* where the next checkpoint's lines go, CHECKPOINT_LINES bytes */
 bool checkpoint_can_join(struct checkpoint_file *f);

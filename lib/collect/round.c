@@ -104,6 +104,9 @@ void round_write_down(struct collector *c)
 	c->dirty = false;
 	if (c->plan->sinks) /* salvaged elsewhere: should that fail, all is still there */
 		return;
+	struct checkpoint_person *people = checkpoint_people(&c->file, c->watch.version);
+	if (people)
+		c->state.people = watch_save(&c->watch, people, CHECKPOINT_PEOPLE);
 	checkpoint_save(&c->file, &c->state);
 	TESTPOINT(collect_checkpointed);
 	reader_release(&c->reader, c->state.position, c->now_ns);

@@ -157,6 +157,7 @@ static void watch_first(struct collector *c)
 		base--;
 	if (p)
 		snprintf(p->comm, sizeof p->comm, "%.*s", (int)(word - base), command + base);
+	c->watch.version++;
 }
 
 int setup_open(struct collector *c, const struct collect_plan *plan)
@@ -194,6 +195,8 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 		setup_close(c);
 		return error;
 	}
+	for (uint64_t i = 0; i < c->state.people; i++)
+		watch_restore(&c->watch, &checkpoint_loaded_people(&c->file)[i]);
 	clock_map_init(&c->clock, &control->clock);
 	if (!plan->salvage) {
 		watch_first(c);

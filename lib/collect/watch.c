@@ -199,6 +199,7 @@ static struct watched *add(struct watch *w, uint32_t pid, bool foreign)
 	struct watched *p = slot_of(w, pid);
 	*p = (struct watched){ .pid = pid, .pidfd = -1, .foreign = foreign };
 	w->count++;
+	w->version++;
 	if (!foreign) {
 		process_comm((pid_t)pid, p->comm);
 		attach(w, p);
@@ -238,16 +239,54 @@ void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 		w->ended_count--;
 		attach(w, p);
 	}
+	w->version++;
 	snprintf(p->comm, sizeof p->comm, "%.15s", join->comm);
 	if (*join->path)
 		snprintf(p->path, sizeof p->path, "%.255s", join->path);
 }
 
+uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < w->size && n < most; i++) {
+		const struct watched *p = &w->table[i];
+		if (!p->pid)
+			continue;
+		to[n] = (struct checkpoint_person){ .start = p->start, .pid = p->pid,
+						    .foreign = p->foreign,
+						    .sandboxed = p->sandboxed };
+		memcpy(to[n++].comm, p->comm, sizeof p->comm);
+	}
+	return n;
+}
+
+void watch_restore(struct watch *w, const struct checkpoint_person *given)
+{
+	const struct checkpoint_person person = *given; /* it may change meanwhile */
+
+	if (person.pid == 0 || person.pid > PID_MOST || slot_of(w, person.pid)->pid)
+		return;
+	struct watched *p = add(w, person.pid, person.foreign);
+	if (!p)
+		return;
+	p->sandboxed = person.sandboxed;
+	memcpy(p->comm, person.comm, sizeof p->comm);
+	p->comm[sizeof p->comm - 1] = 0;
+	if (!p->foreign && p->start != person.start) {
+		/* It is gone, and its number may be somebody else's. */
+		mark_ended(w, p);
+		p->start = person.start;
+	}
+}
+
 void watch_sandboxed(struct watch *w, uint32_t pid, bool is)
 {
 	struct watched *p = watch_process(w, pid);
-	if (p)
-		p->sandboxed = is;
+	if (!p)
+		return;
+	p->sandboxed = is;
+	w->version++;
 }
 
 bool watch_any_sandboxed(const struct watch *w)
@@ -331,6 +370,7 @@ void watch_forget(struct watch *w, uint32_t pid)
 	let_go(w, p);
 	p->pid = 0;
 	w->count--;
+	w->version++;
 	/* What stood behind it in the same run may have been pushed there by it. */
 	uint32_t i = (uint32_t)(p - w->table);
 	for (i = (i + 1) & (w->size - 1); w->table[i].pid; i = (i + 1) & (w->size - 1)) {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/collect/checkpoint.h"
 #include "lib/ring/ring.h"
 
 struct watched {
@@ -37,6 +38,7 @@ struct watch {
 	uint32_t size, count, ended_count;
 	uint32_t alive;            /* those that we are told of when they end, or look after */
 	uint32_t unwatched;
+	uint64_t version;          /* grows when watch_save() would write something else */
 	int pidfd_most;            /* descriptors above are for other things */
 	_Atomic bool closing;
 	uint64_t own_namespace;
@@ -59,6 +61,11 @@ struct watched *watch_process(struct watch *w, uint32_t pid);
 	 * pid. The pointer is good until the next call. */
 void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join);
 	/* comm and path are ended by NUL */
+uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most);
+	/* Who there is, or was and may not have been read to the end. How many were written; where there are
+	 * more than `most`, the others' names are looked up again when they speak. */
+void watch_restore(struct watch *w, const struct checkpoint_person *person);
+	/* One of those, for another collector; of anybody who is known already, nothing changes. */
 void watch_sandboxed(struct watch *w, uint32_t pid, bool is);
 bool watch_any_sandboxed(const struct watch *w);
 	/* whether a process of the session lives behind a filter, or is about to */

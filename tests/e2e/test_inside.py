@@ -10,6 +10,7 @@ import os
 import cli
 import harness
 
+NAMES = harness.build("../e2e/guests/names.c")
 HOSTILE = harness.build("../e2e/guests/hostile.c")
 
 
@@ -28,6 +29,16 @@ def a_spoilt_control_block(home, expect):
     expect.same(done.returncode, 7, "exit status")
     expect.same([m["msg"] for m in messages if m["source"] == "stderr"],
                 ["before", "after", "child"], "said")
+
+
+@cli.case
+def names_of_the_gone(home, expect):
+    """A child has its parent's name until it takes another, however soon it is gone."""
+    done, messages = heard(home, NAMES)
+    expect.same(done.returncode, 0, "exit status")
+    said = [(m["msg"], m.get("comm")) for m in messages]
+    expect.same(said, [("forked", "names")] * 30 + [("borrowed", "names")] * 30 +
+                [("renamed", "another")], "said, by whom")
 
 
 cli.main(__doc__)

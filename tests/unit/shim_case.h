@@ -165,6 +165,11 @@ void thread_refresh(void)
 {
 }
 
+void thread_renamed(void)
+{
+	tell("renamed ");
+}
+
 bool thread_borrows(void)
 {
 	return false;

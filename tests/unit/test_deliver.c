@@ -117,6 +117,25 @@ static void test_death(void **state)
 	assert_int_equal(scene.c.watch.ended_count, 0); /* said, and forgotten */
 }
 
+/* What it left in the ring bears its name, even if another collector reads it. */
+static void test_name_of_the_dead(void **state)
+{
+	(void)state;
+	case_begin("file:@/json?format=json");
+	case_join((uint32_t)scene.other, "renamed", 0, 1);
+	case_settle();
+	say_as(writer_other(), "left behind\n");
+	kill(scene.other, SIGKILL);
+	waitpid(scene.other, NULL, 0);
+	case_succeed();
+	case_settle();
+	assert_non_null(strstr(case_got("json"), "\"comm\":\"renamed\""));
+	case_succeed(); /* and is then forgotten */
+	case_settle();
+	assert_int_equal(scene.c.state.people, 1); /* the first process, ours */
+	scene.other = -1;
+}
+
 static void test_number_has_new_owner(void **state)
 {
 	uint32_t pid = (uint32_t)scene.other;
@@ -416,6 +435,7 @@ int main(void)
 		CASE(test_behind),
 		CASE(test_always_behind),
 		CASE(test_death),
+		CASE(test_name_of_the_dead),
 		CASE(test_number_has_new_owner),
 		CASE(test_filters),
 		CASE(test_level_of_session),
