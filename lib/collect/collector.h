@@ -59,6 +59,9 @@ struct collector {
 };
 
 enum { STREAM_HOLD_NS = 1000000000 };
+/* The most that a message from syslog or hark_log() holds; what is longer is cut. A quarter of the
+ * smallest queue where that is less, and what a datagram can hold where a sink sends those. */
+enum { MESSAGE_MOST = 256 << 10, MESSAGE_MOST_DATAGRAM = 32 << 10 };
 
 /* deliver.c: records become messages, messages frames in the sinks' queues */
 int deliver_record(struct collector *c);
@@ -75,6 +78,11 @@ int64_t deliver_time(const struct collector *c);
 	/* the present, by the clock of messages */
 const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail);
 	/* its name; good until the next call */
+int64_t deliver_time_of(const struct collector *c);
+	/* of c->record */
+int deliver_joined(struct collector *c, const struct joined *j, size_t *kept);
+	/* A message that came in several records. *kept: how many of its first bytes belong to what
+	 * follows, too, where it was cut. 0 or -EAGAIN. */
 bool deliver_source_wanted(const struct sink_spec *spec, const char *source);
 int deliver_room(struct collector *c, unsigned sink, uint64_t need, bool *lost);
 	/* Whether `need` bytes find room; where not, whether they are lost to this sink. 0 or -EAGAIN. */
@@ -86,7 +94,10 @@ bool echo_goes_on(struct collector *c, const struct assemble_line *line, struct 
 void echo_pending(struct collector *c, bool at_once);
 	/* shows what has been pending for a moment */
 
-/* stream.c: sinks that take bytes as they come */
+/* stream.c: sinks that take bytes as they come, and whatever has to be joined first */
+int stream_message(struct collector *c);
+	/* c->record is a message or part of one. 0: it stands alone, and is the caller's; 1: it is kept, or
+	 * was passed on with what came before; -EAGAIN. */
 int stream_record(struct collector *c);
 	/* c->record, once. 0 or -EAGAIN. */
 int stream_go_on(struct collector *c);

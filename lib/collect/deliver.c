@@ -228,9 +228,9 @@ static int emit(void *argument, const struct assemble_line *line)
 /* ---- records ------------------------------------------------------------------------------------ */
 
 /* Nothing was said in the future: one wrong stamp shall not be every later message's. */
-static int64_t time_of(const struct collector *c, const struct reader_record *r)
+int64_t deliver_time_of(const struct collector *c)
 {
-	int64_t present = deliver_time(c), ns = clock_map_ns(&c->clock, r->ticks);
+	int64_t present = deliver_time(c), ns = clock_map_ns(&c->clock, c->record.ticks);
 	return ns > present && (uint64_t)ns - (uint64_t)present > AHEAD_NS ? present : ns;
 }
 
@@ -252,7 +252,7 @@ static int deliver_text(struct collector *c)
 		.fd = r->fd,
 		.source = r->source,
 		.mirrored = r->flags & RECORD_MIRRORED,
-		.time_ns = time_of(c, r),
+		.time_ns = deliver_time_of(c),
 		.bytes = r->payload,
 		.count = r->bytes,
 	};
@@ -262,50 +262,72 @@ static int deliver_text(struct collector *c)
 	return result;
 }
 
-static int deliver_syslog(struct collector *c)
+/* What is a message by itself: said by syslog() or hark_log(), in one record or in several. */
+struct said {
+	uint8_t kind;
+	uint32_t pid, tid, detail;
+	int64_t time_ns;
+	const char *bytes;
+	size_t count, ident_bytes; /* its name and the NUL behind it, in front of the text */
+	bool partial;
+};
+
+/* What follows in another record is text only. */
+static size_t ident_of(uint8_t kind, bool continued, const char *bytes, size_t count)
 {
-	const struct reader_record *r = &c->record;
-	/* What follows in another record is text only. */
-	const char *end = r->flags & RECORD_CONTINUES ? NULL : memchr(r->payload, 0, r->bytes);
-	size_t ident_bytes = end ? (size_t)(end - r->payload) + 1 : 0;
+	const char *end =
+		kind == RECORD_SYSLOG && !continued ? memchr(bytes, 0, count) : NULL;
+	return end ? (size_t)(end - bytes) + 1 : 0;
+}
+
+static int publish_said(struct collector *c, const struct said *s)
+{
+	bool is_syslog = s->kind == RECORD_SYSLOG;
 	struct frame f = { .streams_too = true };
 
 	f.message = (struct message){
-		.time_ns = forward(c, time_of(c, r)),
-		.level = (enum level)(r->detail & 7),
-		.source = "syslog",
-		.pid = (pid_t)r->pid,
-		.tid = (pid_t)r->tid,
-		.comm = comm_of(c, r->pid),
-		.ident = end ? r->payload : "",
-		.facility = r->detail >> 3 < 24 ? (int)(r->detail >> 3) : -1,
-		.partial = r->flags & RECORD_MORE,
-		.text = r->payload + ident_bytes,
-		.length = r->bytes - ident_bytes,
+		.time_ns = forward(c, s->time_ns),
+		.level = (enum level)(s->detail & 7),
+		.source = is_syslog ? "syslog" : "log",
+		.pid = (pid_t)s->pid,
+		.tid = (pid_t)s->tid,
+		.comm = comm_of(c, s->pid),
+		.ident = s->ident_bytes ? s->bytes : "",
+		.facility = is_syslog && s->detail >> 3 < 24 ? (int)(s->detail >> 3) : -1,
+		.partial = s->partial,
+		.text = s->bytes + s->ident_bytes,
+		.length = s->count - s->ident_bytes,
 	};
 	return publish(c, &f);
 }
 
-/* What a program said by libhark is a message already. */
-static int deliver_log(struct collector *c)
+static int deliver_message(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
-	struct frame f = { .streams_too = true };
+	int result = stream_message(c);
 
-	f.message = (struct message){
-		.time_ns = forward(c, time_of(c, r)),
-		.level = (enum level)(r->detail & 7),
-		.source = "log",
-		.pid = (pid_t)r->pid,
-		.tid = (pid_t)r->tid,
-		.comm = comm_of(c, r->pid),
-		.ident = "",
-		.facility = -1,
+	if (result)
+		return result < 0 ? result : 0;
+	const struct said said = {
+		.kind = r->kind, .pid = r->pid, .tid = r->tid, .detail = r->detail,
+		.time_ns = deliver_time_of(c), .bytes = r->payload, .count = r->bytes,
+		.ident_bytes = ident_of(r->kind, r->flags & RECORD_CONTINUES, r->payload, r->bytes),
 		.partial = r->flags & RECORD_MORE,
-		.text = r->payload,
-		.length = r->bytes,
 	};
-	return publish(c, &f);
+	return publish_said(c, &said);
+}
+
+int deliver_joined(struct collector *c, const struct joined *j, size_t *kept)
+{
+	const struct said said = {
+		.kind = j->kind, .pid = j->pid, .tid = j->tid, .detail = j->detail,
+		.time_ns = j->time_ns, .bytes = j->text, .count = j->bytes,
+		.ident_bytes = ident_of(j->kind, j->continued, j->text, j->bytes),
+		.partial = !j->whole,
+	};
+
+	*kept = said.ident_bytes;
+	return publish_said(c, &said);
 }
 
 static struct frame own_frame(struct collector *c, enum level level, const char *text,
@@ -393,16 +415,14 @@ int deliver_record(struct collector *c)
 		result = deliver_text(c);
 		break;
 	case RECORD_SYSLOG:
-		result = deliver_syslog(c);
+	case RECORD_LOG:
+		result = deliver_message(c);
 		break;
 	case RECORD_JOIN:
 		result = joined(c);
 		break;
 	case RECORD_NOTE:
 		result = note(c, r);
-		break;
-	case RECORD_LOG:
-		result = deliver_log(c);
 		break;
 	case RECORD_LEAVING:
 		result = r->pid ? deliver_end(c, r->pid) : 0;
@@ -421,7 +441,7 @@ int deliver_record(struct collector *c)
 
 int deliver_expire(struct collector *c)
 {
-	int64_t now = c->caught_up ? deliver_time(c) : time_of(c, &c->record);
+	int64_t now = c->caught_up ? deliver_time(c) : deliver_time_of(c);
 	int error = assemble_expire(&c->lines, now, emit, c);
 	return error ? error : stream_expire(c);
 }

@@ -12,15 +12,18 @@ struct saved_head {
 };
 
 struct saved_call {
+	int64_t time_ns;
 	uint32_t pid, tid, detail;
 	uint16_t fd;
-	uint8_t source, mirrored;
+	uint8_t source, kind;
 	uint32_t bytes, passed;
-	uint32_t leaving;
+	uint32_t flags; /* enum saved_flags */
 	/* text */
 };
 
-static const uint32_t saved_magic = 0x316e6f6a; /* its last digit is the version */
+enum saved_flags { MIRRORED = 1, CONTINUED = 2, WHOLE = 4, CUT = 8, LEAVING = 16 };
+
+static const uint32_t saved_magic = 0x326e6f6a; /* its last digit is the version */
 
 enum { FIRST_ROOM = 32 << 10 };
 
@@ -35,7 +38,7 @@ struct joined *join_find(const struct joiner *all, const struct reader_record *r
 	struct joined *j = all->first;
 
 	while (j && !(j->pid == r->pid && j->tid == r->tid && j->fd == r->fd &&
-		      j->source == r->source && j->detail == r->detail))
+		      j->source == r->source && j->detail == r->detail && j->kind == r->kind))
 		j = j->next;
 	return j;
 }
@@ -110,11 +113,12 @@ static void append(struct joiner *all, struct joined *j, const char *bytes, size
 }
 
 struct joined *join_add(struct joiner *all, struct joined *to, const struct reader_record *r,
-			uint64_t now_ns)
+			int64_t time_ns, uint64_t now_ns)
 {
 	const struct joined like = {
 		.pid = r->pid, .tid = r->tid, .detail = r->detail, .fd = r->fd, .source = r->source,
-		.mirrored = r->flags & RECORD_MIRRORED,
+		.kind = r->kind, .mirrored = r->flags & RECORD_MIRRORED,
+		.continued = r->flags & RECORD_CONTINUES, .time_ns = time_ns,
 	};
 
 	if (!to)
@@ -128,6 +132,12 @@ struct joined *join_add(struct joiner *all, struct joined *to, const struct read
 	detach(all, to);
 	attach(all, to);
 	return to;
+}
+
+void join_shorten(struct joiner *all, struct joined *j, size_t bytes)
+{
+	all->saved_bytes -= j->bytes - bytes;
+	j->bytes = bytes;
 }
 
 void join_release(struct joiner *all, struct joined *j)
@@ -161,9 +171,12 @@ size_t join_save(const struct joiner *all, void *buffer)
 	to += sizeof head;
 	for (const struct joined *j = all->first; j; j = j->next) {
 		struct saved_call call = {
-			.pid = j->pid, .tid = j->tid, .detail = j->detail, .fd = j->fd,
-			.source = j->source, .mirrored = j->mirrored, .bytes = (uint32_t)j->bytes,
-			.passed = (uint32_t)j->passed, .leaving = j == all->leaving,
+			.time_ns = j->time_ns, .pid = j->pid, .tid = j->tid, .detail = j->detail,
+			.fd = j->fd, .source = j->source, .kind = j->kind,
+			.bytes = (uint32_t)j->bytes, .passed = (uint32_t)j->passed,
+			.flags = (j->mirrored ? MIRRORED : 0u) | (j->continued ? CONTINUED : 0u) |
+				 (j->whole ? WHOLE : 0u) | (j->cut ? CUT : 0u) |
+				 (j == all->leaving ? LEAVING : 0u),
 		};
 		memcpy(to, &call, sizeof call);
 		memcpy(to + sizeof call, j->text, j->bytes);
@@ -181,11 +194,13 @@ static int load_call(struct joiner *all, const char **at, const char *end, uint6
 	memcpy(&call, *at, sizeof call); /* a copy, since it may change meanwhile */
 	*at += sizeof call;
 	if (call.bytes > (size_t)(end - *at) || call.passed > call.bytes ||
-	    (call.leaving && all->leaving))
+	    (call.flags & LEAVING && all->leaving))
 		return -EINVAL;
 	const struct joined like = {
 		.pid = call.pid, .tid = call.tid, .detail = call.detail, .fd = call.fd,
-		.source = call.source, .mirrored = call.mirrored != 0, .passed = call.passed,
+		.source = call.source, .kind = call.kind, .passed = call.passed,
+		.mirrored = call.flags & MIRRORED, .continued = call.flags & CONTINUED,
+		.whole = call.flags & WHOLE, .cut = call.flags & CUT, .time_ns = call.time_ns,
 		.touched_ns = now_ns,
 	};
 	struct joined *j = open_call(all, &like, call.bytes);
@@ -193,7 +208,7 @@ static int load_call(struct joiner *all, const char **at, const char *end, uint6
 		return -ENOMEM;
 	append(all, j, *at, call.bytes);
 	*at += call.bytes;
-	if (call.leaving)
+	if (call.flags & LEAVING)
 		all->leaving = j;
 	return 0;
 }

@@ -2,7 +2,8 @@
  * join.h - the fragments of a call that was too large for one record, until the last of them is there.
  *
  * For sinks that take bytes as they come: between the pieces of one write, other writers' records
- * would tear it. Kept per (process, thread, descriptor); all of it is part of the checkpoint.
+ * would tear it. And for what is a message by itself (syslog, hark_log), for all sinks. Kept per
+ * (process, thread, descriptor); all of it is part of the checkpoint.
  *
  * stream.c's own. Never more than JOIN_LIMIT bytes as join_save() writes them, nor JOIN_MOST calls.
  */
@@ -22,7 +23,12 @@ struct joined {
 	uint32_t pid, tid, detail;
 	uint16_t fd;
 	uint8_t source;
+	uint8_t kind;         /* enum record_kind */
 	bool mirrored;
+	bool continued;       /* its beginning is elsewhere */
+	bool whole;           /* its end is there, too */
+	bool cut;             /* as much as one message may hold: more follows */
+	int64_t time_ns;      /* of the first fragment, as messages have it */
 	uint64_t touched_ns;  /* CLOCK_MONOTONIC of the last fragment */
 	size_t bytes, room;
 	size_t passed;        /* bytes that the sinks have already */
@@ -37,13 +43,15 @@ struct joiner {
 };
 
 struct joined *join_find(const struct joiner *all, const struct reader_record *r);
-	/* of the same process, thread and descriptor; NULL: none is open */
+	/* of the same process, thread, descriptor and kind; NULL: none is open */
 struct joined *join_of(const struct joiner *all, uint32_t pid);
 	/* any of that process; pid 0: any */
 struct joined *join_add(struct joiner *all, struct joined *to, const struct reader_record *r,
-			uint64_t now_ns);
-	/* to: what join_find() found; NULL opens one. NULL where that would be beyond the limits or memory is
-	 * short: nothing has changed. */
+			int64_t time_ns, uint64_t now_ns);
+	/* to: what join_find() found; NULL opens one, of that time. NULL where that would be beyond the
+	 * limits or memory is short: nothing has changed. */
+void join_shorten(struct joiner *all, struct joined *j, size_t bytes);
+	/* only so many of the first bytes are kept */
 void join_release(struct joiner *all, struct joined *j);
 void join_fini(struct joiner *all);
 

@@ -60,6 +60,23 @@ static size_t whole(const struct collector *c, const bool takes[CONTROL_SINKS], 
 	return count;
 }
 
+static int message_goes_on(struct collector *c, struct joined *j)
+{
+	size_t kept = 0;
+
+	if (deliver_joined(c, j, &kept) != 0)
+		return -EAGAIN;
+	c->dirty = true;
+	if (j->cut) {
+		join_shorten(&c->joins, j, kept);
+		j->cut = false;
+		c->joins.leaving = NULL;
+	} else {
+		join_release(&c->joins, j);
+	}
+	return 0;
+}
+
 int stream_go_on(struct collector *c)
 {
 	struct joined *j = c->joins.leaving;
@@ -67,6 +84,8 @@ int stream_go_on(struct collector *c)
 
 	if (!j)
 		return 0;
+	if (j->kind != RECORD_TEXT)
+		return message_goes_on(c, j);
 	if (!takers(c, j->source, j->detail, j->mirrored, takes))
 		j->passed = j->bytes;
 	while (j->passed < j->bytes) {
@@ -90,12 +109,59 @@ static int let_leave(struct collector *c, struct joined *j)
 static bool keep(struct collector *c, struct joined *j)
 {
 	/* Whatever is kept must be in the next checkpoint. */
-	if (!checkpoint_can_join(&c->file) || !join_add(&c->joins, j, &c->record, c->now_ns))
+	if (!checkpoint_can_join(&c->file) ||
+	    !join_add(&c->joins, j, &c->record, deliver_time_of(c), c->now_ns))
 		return false;
 	watch_process(&c->watch, c->record.pid); /* its end is the end of this */
 	c->state.streamed = 1;
 	c->dirty = true;
 	return true;
+}
+
+static size_t message_most(const struct collector *c)
+{
+	size_t most = MESSAGE_MOST;
+
+	for (unsigned i = 0; i < c->sink_count; i++) {
+		enum sink_kind kind = c->sinks[i].spec.kind;
+		if (c->sinks[i].queue.size / 4 < most)
+			most = c->sinks[i].queue.size / 4;
+		if ((kind == SINK_UDP || kind == SINK_UNIXGRAM) && most > MESSAGE_MOST_DATAGRAM)
+			most = MESSAGE_MOST_DATAGRAM;
+	}
+	return most;
+}
+
+/* 0: the record stands alone; 1: it is kept, or was passed on with what came before; -EAGAIN */
+static int join(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	struct joined *j = c->joins.count ? join_find(&c->joins, r) : NULL;
+	/* The rest of that call will not come, or a handler has interrupted it. */
+	if (j && !(r->flags & RECORD_CONTINUES)) {
+		if (let_leave(c, j) != 0)
+			return -EAGAIN;
+		j = NULL;
+	}
+	bool more = r->flags & RECORD_MORE;
+	if (j && r->kind != RECORD_TEXT && j->bytes + r->bytes > message_most(c)) {
+		j->cut = true;
+		if (let_leave(c, j) != 0)
+			return -EAGAIN;
+	}
+	if ((more || j) && keep(c, j)) {
+		if (more)
+			return 1;
+		j = join_find(&c->joins, r);
+		j->whole = true;
+		return let_leave(c, j) != 0 ? -EAGAIN : 1;
+	}
+	return j && let_leave(c, j) != 0 ? -EAGAIN : 0;
+}
+
+int stream_message(struct collector *c)
+{
+	return c->state.streamed ? 1 : join(c);
 }
 
 int stream_record(struct collector *c)
@@ -106,18 +172,9 @@ int stream_record(struct collector *c)
 	if (c->state.streamed ||
 	    !takers(c, r->source, r->detail, r->flags & RECORD_MIRRORED, takes))
 		return 0;
-	struct joined *j = c->joins.count ? join_find(&c->joins, r) : NULL;
-	/* The rest of that call will not come, or a handler has interrupted it. */
-	if (j && !(r->flags & RECORD_CONTINUES)) {
-		if (let_leave(c, j) != 0)
-			return -EAGAIN;
-		j = NULL;
-	}
-	bool more = r->flags & RECORD_MORE;
-	if ((more || j) && keep(c, j))
-		return more ? 0 : let_leave(c, join_find(&c->joins, r));
-	if (j && let_leave(c, j) != 0)
-		return -EAGAIN;
+	int result = join(c);
+	if (result)
+		return result < 0 ? result : 0;
 	if (put(c, takes, r->payload, r->bytes) != 0)
 		return -EAGAIN;
 	c->state.streamed = 1;

@@ -40,7 +40,7 @@ static struct reader_record record(uint32_t pid, uint32_t tid, const char *text)
 
 static struct joined *add(const struct reader_record *r)
 {
-	return join_add(&all, join_find(&all, r), r, 7);
+	return join_add(&all, join_find(&all, r), r, 3, 7);
 }
 
 static void expect(const struct reader_record *r, const char *text)
