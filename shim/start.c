@@ -94,6 +94,25 @@ static int stand_between(void *argument)
 	return child > 0 ? 0 : 1;
 }
 
+/* Who is the first process of a pid namespace gets every orphan in it, the collector too, and would
+ * wait for that in vain. So the orphans have somebody nearer: a fork of ours that adopts them. Having
+ * no exit signal, and getting none back since it never execs, it is no child for wait() either. */
+static void stand_by(struct starter *s)
+{
+	uint64_t all = UINT64_MAX;
+
+	sysio_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof all, 0, 0);
+	sysio_call(SYS_setsid, 0, 0, 0, 0, 0, 0);
+	sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0);
+	sysio_call(SYS_prctl, PR_SET_NAME, (long)"hark-orphans", 0, 0, 0, 0);
+	clone(start_command, s->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	sysio_call(SYS_close_range, 0, ~0u, 0, 0, 0, 0);
+	sysio_call(SYS_chdir, (long)"/", 0, 0, 0, 0, 0);
+	while (sysio_call(SYS_wait4, -1, 0, __WALL, 0, 0, 0) > 0)
+		;
+	sysio_call(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+}
+
 /* The command stands beside the shim, or in ../bin. */
 static bool find_command(char *path, size_t bytes)
 {
@@ -168,6 +187,18 @@ static size_t read_answer(int fd, char *dir, size_t bytes)
 	return used;
 }
 
+static int run_beside(struct starter *s, const int fds[2], char *dir, size_t bytes)
+{
+	sysio_call(SYS_fcntl, fds[0], F_SETFL, 0, 0, 0, 0); /* nobody but the answer ends the wait */
+	pid_t child = (pid_t)sysio_call(SYS_clone, 0, 0, 0, 0, 0, 0);
+	if (child == 0)
+		stand_by(s);
+	sysio_close(fds[1]);
+	size_t used = child > 0 ? read_answer(fds[0], dir, bytes) : 0;
+	sysio_close(fds[0]);
+	return used && dir[0] == '/' ? 0 : -ECHILD;
+}
+
 /* The answer is the session's directory. The child sends no SIGCHLD, and only we can wait for it; nor
  * shall a program that adopts orphans meet the collector. */
 static int run_starter(struct starter *s, char *dir, size_t bytes)
@@ -178,6 +209,8 @@ static int run_starter(struct starter *s, char *dir, size_t bytes)
 	if (error)
 		return error;
 	prepare(s, fds[1]);
+	if (sysio_getpid() == 1)
+		return run_beside(s, fds, dir, bytes);
 	sysio_call(SYS_prctl, PR_GET_CHILD_SUBREAPER, (long)&adopts, 0, 0, 0, 0);
 	if (adopts)
 		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0, 0);

@@ -108,25 +108,46 @@ static void start(const struct collect_plan *plan, const char *program, int read
 	_exit(127);
 }
 
+/* The first process of a pid namespace gets every orphan in it, and who becomes it by exec would wait
+ * for the collector in vain. Not so for a child that adopts orphans, does not exec and so
+ * never sends a signal at its end: wait() passes it by. */
+static void stand_by(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	prctl(PR_SET_NAME, "hark-orphans");
+	close_range(0, ~0u, 0);
+	if (chdir("/") == 0)
+		while (waitpid(-1, NULL, __WALL) > 0)
+			;
+}
+
 /* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
 static int start_twice_removed(const struct collect_plan *plan, const char *program,
 			       struct control *control, int ready_fd)
 {
+	bool stays = getpid() == 1;
 	int status;
 
 	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		setsid();
+		if (stays)
+			prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 		pid_t second = fork();
 		if (second == 0)
 			start(plan, program, ready_fd);
 		if (second > 0)
 			atomic_store(&control->collector_pid, second);
+		if (second > 0 && stays)
+			stand_by();
 		_exit(second > 0 ? 0 : 1);
 	}
 	if (pid < 0)
 		return -errno;
-	if (waitpid(pid, &status, __WCLONE) == pid && status != 0)
+	if (!stays && waitpid(pid, &status, __WCLONE) == pid && status != 0)
 		return -EAGAIN;
 	return 0;
 }

@@ -6,10 +6,14 @@ Speaks TAP; see cli.py.
 # limit: 120
 
 import os
+import shutil
+import subprocess
 
 import cli
 import harness
 
+SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
+INIT = harness.build("../e2e/guests/init.c")
 NAMES = harness.build("../e2e/guests/names.c")
 HOSTILE = harness.build("../e2e/guests/hostile.c")
 
@@ -39,6 +43,35 @@ def names_of_the_gone(home, expect):
     said = [(m["msg"], m.get("comm")) for m in messages]
     expect.same(said, [("forked", "names")] * 30 + [("borrowed", "names")] * 30 +
                 [("renamed", "another")], "said, by whom")
+
+
+def first_of_its_namespace(argv, env, cwd):
+    """Runs it as pid 1; None where we may not."""
+    unshare = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-p", "-f", "--mount-proc"]
+    able = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    if able.returncode:
+        return None
+    return subprocess.run([*unshare, *argv], env=env, cwd=cwd, capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+@cli.case
+def the_first_of_a_namespace(home, expect):
+    """Who gets all orphans does not get the collector, and does not wait for it."""
+    native = first_of_its_namespace([INIT], home.env(), home.top)
+    if not native:
+        return
+    expect(native.stdout.startswith("pid 1\nat first: 0\n"), f"natively {native}")
+    out = os.path.join(home.top, "out.json")
+    sink = f"file:{out}?format=json"
+    for argv in (["env", "LD_PRELOAD=" + SHIM, "HARK_SINKS=" + sink, INIT],
+                 [cli.HARK, "run", "--to", sink, "--", INIT]):
+        done = first_of_its_namespace(argv, home.env(), home.top)
+        expect.same((done.returncode, done.stdout, done.stderr), (3, native.stdout, ""), argv)
+        expect.same(sorted(m["msg"] for m in harness.read_messages(out)),
+                    ["and said", "by a shell", "orphan", "said"], "said")
+        os.unlink(out)
+        shutil.rmtree(home.runtime)  # the collector ended with the namespace
 
 
 cli.main(__doc__)
