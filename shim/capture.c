@@ -432,3 +432,9 @@ void capture_order(unsigned state)
 	if (__builtin_expect(state == FD_SAME, 0) && shim_listening())
 		capture_settle(SESSION_SHOWN, bound_ns);
 }
+
+void capture_pass(unsigned state)
+{
+	bool captured = capture_is(state) && state < FD_CAPTURED_PATH;
+	capture_order(captured ? FD_SAME : state);
+}

@@ -10,6 +10,9 @@ bool hook_stdio(void);
 	/* Takes the write slot of stdio's jump tables. False: this libc is made differently. */
 extern bool hook_stdio_public;
 	/* Whether the public functions of stdio have to stand in for it. */
+struct msghdr;
+void hook_fd_received(const struct msghdr *message);
+	/* The message has come, perhaps with descriptors. */
 void hook_abort(void);
 	/* Where SIGABRT has its default disposition: reports libc's last words before dying of it. */
 bool hook_stdio_pending(void);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
+#include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -389,7 +390,7 @@ HOOKED int openpty(int *master, int *slave, char *name, const struct termios *se
 	return result;
 }
 
-static void received(const struct msghdr *message)
+void hook_fd_received(const struct msghdr *message)
 {
 	if (!message->msg_controllen)
 		return;
@@ -410,7 +411,7 @@ HOOKED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t n = REAL(recvmsg)(fd, message, flags);
 	if (n >= 0)
-		received(message);
+		hook_fd_received(message);
 	return n;
 }
 
@@ -419,7 +420,7 @@ HOOKED int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 {
 	int n = REAL(recvmmsg)(fd, messages, count, flags, timeout);
 	for (int i = 0; i < n; i++)
-		received(&messages[i].msg_hdr);
+		hook_fd_received(&messages[i].msg_hdr);
 	return n;
 }
 

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -94,6 +96,10 @@ enum family {
 	WRITES,
 	WRITES_VECTOR,
 	WRITES_AT,
+	WRITES_AT_PLACE,
+	BY_NAME,
+	RECEIVES,
+	RECEIVES_MANY,
 	CLOSES,
 	CLOSES_RANGE,
 	COPIES,
@@ -121,6 +127,18 @@ const uint8_t hook_syscall_families[NUMBERS] = {
 	[SYS_write] = WRITES,
 	[SYS_writev] = WRITES_VECTOR,
 	[SYS_pwritev2] = WRITES_AT,
+	[SYS_pwrite64] = WRITES_AT_PLACE,
+	[SYS_pwritev] = WRITES_AT_PLACE,
+	[SYS_sendto] = BY_NAME,
+	[SYS_sendmsg] = BY_NAME,
+	[SYS_sendmmsg] = BY_NAME,
+	[SYS_sendfile] = BY_NAME,
+	[SYS_splice] = BY_NAME,
+	[SYS_vmsplice] = BY_NAME,
+	[SYS_tee] = BY_NAME,
+	[SYS_copy_file_range] = BY_NAME,
+	[SYS_recvmsg] = RECEIVES,
+	[SYS_recvmmsg] = RECEIVES_MANY,
 	[SYS_close] = CLOSES,
 	[SYS_close_range] = CLOSES_RANGE,
 	[SYS_dup] = COPIES,
@@ -218,12 +236,47 @@ static long written(enum family family, long number, long a, long b, long c, lon
 	if (family == WRITES && capture_is(state))
 		return capture_write((int)a, state, &part, 1);
 	/* At -1, where the file is, and without flags it is like writev. */
-	if (family == WRITES_AT && (d != -1 || (int)f != 0))
-		state = capture_is(state) ? FD_PASS : state;
-	if (family != WRITES && captured_vector(state, (const struct iovec *)b, (unsigned long)c))
+	bool elsewhere = family == WRITES_AT && (d != -1 || (int)f != 0);
+	if (family != WRITES && !elsewhere &&
+	    captured_vector(state, (const struct iovec *)b, (unsigned long)c))
 		return capture_write((int)a, state, (const struct iovec *)b, (unsigned)c);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(syscall)(number, a, b, c, d, e, f);
+}
+
+static long hooked(long number, long a, long b, long c, long d, long e, long f)
+{
+	switch (number) {
+	case SYS_sendto:
+		return sendto((int)a, (const void *)b, (size_t)c, (int)d,
+			      (const struct sockaddr *)e, (socklen_t)f);
+	case SYS_sendmsg:
+		return sendmsg((int)a, (const struct msghdr *)b, (int)c);
+	case SYS_sendmmsg:
+		return sendmmsg((int)a, (struct mmsghdr *)b, (unsigned)c, (int)d);
+	case SYS_sendfile:
+		return sendfile((int)a, (int)b, (off_t *)c, (size_t)d);
+	case SYS_splice:
+		return splice((int)a, (off64_t *)b, (int)c, (off64_t *)d, (size_t)e, (unsigned)f);
+	case SYS_vmsplice:
+		return vmsplice((int)a, (const struct iovec *)b, (size_t)c, (unsigned)d);
+	case SYS_tee:
+		return tee((int)a, (int)b, (size_t)c, (unsigned)d);
+	default:
+		return copy_file_range((int)a, (off64_t *)b, (int)c, (off64_t *)d, (size_t)e,
+				       (unsigned)f);
+	}
+}
+
+/* As the function of that name, but for being no cancellation point. */
+static long by_name(long number, long a, long b, long c, long d, long e, long f)
+{
+	int before, unused;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	long result = hooked(number, a, b, c, d, e, f);
+	pthread_setcancelstate(before, &unused);
+	return result;
 }
 
 static long sandboxed(bool wanted, long number, long a, long b, long c, long d, long e, long f)
@@ -249,6 +302,14 @@ static long watched_result(enum family family, long result, long a, long b, long
 	case COPIES:
 	case COPIES_TO:
 		capture_copied((int)a, (int)result);
+		break;
+	case RECEIVES:
+		if (result >= 0)
+			hook_fd_received((const struct msghdr *)b);
+		break;
+	case RECEIVES_MANY:
+		for (long i = 0; i < result; i++)
+			hook_fd_received(&((const struct mmsghdr *)b)[i].msg_hdr);
 		break;
 	case CONTROLS:
 		if ((int)b == F_DUPFD || (int)b == F_DUPFD_CLOEXEC)
@@ -287,6 +348,11 @@ long hook_syscall_watched(long number, long a, long b, long c, long d, long e, l
 	case WRITES_VECTOR:
 	case WRITES_AT:
 		return written(family, number, a, b, c, d, e, f);
+	case WRITES_AT_PLACE:
+		capture_pass(capture_state((int)a));
+		return REAL(syscall)(number, a, b, c, d, e, f);
+	case BY_NAME:
+		return by_name(number, a, b, c, d, e, f);
 	case SANDBOXES:
 		return sandboxed((unsigned)a == SECCOMP_SET_MODE_STRICT ||
 					 (unsigned)a == SECCOMP_SET_MODE_FILTER,

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
@@ -42,7 +43,7 @@ HOOKED ssize_t writev(int fd, const struct iovec *iov, int count)
 	unsigned state = capture_state(fd);
 	if (captured_vector(state, iov, count))
 		return capture_write(fd, state, iov, (unsigned)count);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(writev)(fd, iov, count);
 }
 
@@ -50,7 +51,7 @@ HOOKED ssize_t writev(int fd, const struct iovec *iov, int count)
  * message that follows others, so it goes where the program wants it. */
 HOOKED ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset)
 {
-	capture_order(capture_state(fd));
+	capture_pass(capture_state(fd));
 	return REAL(pwrite)(fd, buf, count, offset);
 }
 HOOKED_AS(pwrite64, pwrite);
@@ -58,7 +59,7 @@ HOOKED_AS(__pwrite64, pwrite);
 
 HOOKED ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 {
-	capture_order(capture_state(fd));
+	capture_pass(capture_state(fd));
 	return REAL(pwritev)(fd, iov, count, offset);
 }
 HOOKED_AS(pwritev64, pwritev);
@@ -69,7 +70,7 @@ HOOKED ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	/* -1: where the file is, like writev. What flags mean for this file, the kernel knows. */
 	if (offset == -1 && flags == 0 && captured_vector(state, iov, count))
 		return capture_write(fd, state, iov, (unsigned)count);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(pwritev2)(fd, iov, count, offset, flags);
 }
 HOOKED_AS(pwritev64v2, pwritev2);
@@ -93,7 +94,7 @@ HOOKED ssize_t send(int fd, const void *buf, size_t count, int flags)
 		pthread_testcancel();
 		return capture_write(fd, state, &part, 1);
 	}
-	capture_order(state);
+	capture_pass(state);
 	return REAL(send)(fd, buf, count, flags);
 }
 HOOKED_AS(__send, send);
@@ -107,7 +108,7 @@ HOOKED ssize_t sendto(int fd, const void *buf, size_t count, int flags, const st
 		pthread_testcancel();
 		return capture_write(fd, state, &part, 1);
 	}
-	capture_order(state);
+	capture_pass(state);
 	return REAL(sendto)(fd, buf, count, flags, to, size);
 }
 
@@ -123,7 +124,7 @@ HOOKED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	if (captured_socket(fd, state, flags) && plain_message(message) &&
 	    captured_vector(state, message->msg_iov, (int)message->msg_iovlen))
 		return capture_write(fd, state, message->msg_iov, (unsigned)message->msg_iovlen);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(sendmsg)(fd, message, flags);
 }
 
@@ -140,7 +141,7 @@ HOOKED int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 		}
 		return (int)count;
 	}
-	capture_order(state);
+	capture_pass(state);
 	return REAL(sendmmsg)(fd, messages, count, flags);
 }
 
@@ -167,12 +168,21 @@ static ssize_t copy_from(int in, off_t *offset, int out, unsigned state, size_t 
 	return (ssize_t)done;
 }
 
+/* Pages of one file are not put behind another: refused, but for a pipe. */
+static bool appends(int fd)
+{
+	struct stat st;
+	long flags = sysio_call(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+
+	return flags > 0 && flags & O_APPEND && sysio_fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode);
+}
+
 HOOKED ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 {
 	unsigned state = capture_state(out);
-	if (capture_is(state))
+	if (capture_is(state) && !appends(out))
 		return copy_from(in, offset, out, state, count);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(sendfile)(out, in, offset, count);
 }
 HOOKED_AS(sendfile64, sendfile);
@@ -184,9 +194,9 @@ HOOKED ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
 	unsigned state = capture_state(out);
 	if (capture_is(state) && !out_offset && sysio_fstat(in, &from) == 0 &&
 	    sysio_fstat(out, &to) == 0 &&
-	    (S_ISFIFO(from.st_mode) ? !in_offset : S_ISFIFO(to.st_mode)))
+	    (S_ISFIFO(from.st_mode) ? !in_offset : S_ISFIFO(to.st_mode)) && !appends(out))
 		return copy_from(in, in_offset, out, state, count);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(splice)(in, in_offset, out, out_offset, count, flags);
 }
 
@@ -197,6 +207,34 @@ HOOKED ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned 
 	if (capture_is(state) && sysio_fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
 	    captured_vector(state, iov, (int)(count > INT_MAX ? INT_MAX : count)))
 		return capture_write(fd, state, iov, (unsigned)count);
-	capture_order(state);
+	capture_pass(state);
 	return REAL(vmsplice)(fd, iov, count, flags);
+}
+
+/* What stays in the pipe cannot be read without taking it out, and on which files a range can be copied
+ * is for the kernel to say: both go past us, in their turn. */
+HOOKED ssize_t tee(int in, int out, size_t count, unsigned int flags)
+{
+	capture_pass(capture_state(out));
+	return REAL(tee)(in, out, count, flags);
+}
+
+HOOKED ssize_t copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset,
+			       size_t count, unsigned int flags)
+{
+	capture_pass(capture_state(out));
+	return REAL(copy_file_range)(in, in_offset, out, out_offset, count, flags);
+}
+
+/* At a place of the file, by a thread of libc's: after what was said before it was asked for. */
+HOOKED int aio_write(struct aiocb *wish)
+{
+	capture_pass(capture_state(wish->aio_fildes));
+	return REAL(aio_write)(wish);
+}
+
+HOOKED int aio_write64(struct aiocb64 *wish)
+{
+	capture_pass(capture_state(wish->aio_fildes));
+	return REAL(aio_write64)(wish);
 }

@@ -4,6 +4,7 @@
 #ifndef HARK_SHIM_REAL_H
 #define HARK_SHIM_REAL_H
 
+#include <aio.h>
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>

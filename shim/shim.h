@@ -110,6 +110,8 @@ ssize_t capture_bytes(int fd, unsigned state, const void *bytes, size_t count);
 	/* As write(2) would. */
 void capture_order(unsigned state);
 	/* Before a write to an uncaptured descriptor: waits until the console shows what was said before. */
+void capture_pass(unsigned state);
+	/* The same before the kernel itself is to write to the descriptor, captured or not. */
 void capture_begin(void);
 	/* The first look at descriptors 1 and 2, in a new image. */
 void capture_created(int fd);

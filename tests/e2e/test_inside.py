@@ -7,11 +7,13 @@ Speaks TAP; see cli.py.
 
 import os
 import shutil
+import socket
 import subprocess
 
 import cli
 import harness
 
+ORDERS = harness.build("../e2e/guests/orders.c")
 SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
 INIT = harness.build("../e2e/guests/init.c")
 NAMES = harness.build("../e2e/guests/names.c")
@@ -72,6 +74,43 @@ def the_first_of_a_namespace(home, expect):
                     ["and said", "by a shell", "orphan", "said"], "said")
         os.unlink(out)
         shutil.rmtree(home.runtime)  # the collector ended with the namespace
+
+
+def arrived(home, argv, kind):
+    """What came to its descriptor 2, of that kind."""
+    path = os.path.join(home.top, "stderr")
+    if kind == "pipe":
+        stderr, ours = subprocess.PIPE, None
+    elif kind == "socket":
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        stderr = theirs.detach()
+    else:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (os.O_APPEND if kind == "append" else 0)
+        stderr, ours = os.open(path, flags), None
+    done = subprocess.run(argv, env=home.env(), cwd=home.top, stderr=stderr, timeout=cli.LIMIT,
+                          check=True)
+    if kind == "pipe":
+        return done.stderr
+    os.close(stderr)
+    if ours:
+        with ours, ours.makefile("rb") as file:
+            return file.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@cli.case
+def order_of_what_passes(home, expect):
+    """What the kernel writes by itself comes where the program said it, whatever it is called by."""
+    for kind in "pipe", "file", "append", "socket":
+        native, under = (arrived(home, [*way, ORDERS], kind).decode().splitlines()
+                         for way in ([], [cli.HARK, "run", "--"]))
+        expect("by another way" in native and native[-1] == "back", f"natively {native}")
+        at = next((i for i, pair in enumerate(zip(native, under)) if pair[0] != pair[1]), None)
+        expect(native == under, f"{kind}: {len(native)} lines, {len(under)} came; different at "
+               f"{at}: {native[at - 1:at + 3] if at else native[-3:]}, "
+               f"came {under[at - 1:at + 3] if at else under[-3:]}")
 
 
 cli.main(__doc__)

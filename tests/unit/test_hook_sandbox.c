@@ -16,6 +16,11 @@
 
 bool hook_stdio_public;
 
+void hook_fd_received(const struct msghdr *m)
+{
+	tell("received %d ", m->msg_controllen > 0);
+}
+
 static unsigned pokes;
 
 void ring_poke(struct ring *ring)
@@ -160,6 +165,35 @@ static void test_descriptors(void **state)
 	assert_told("created ");
 	close(other);
 	close(fd);
+}
+
+static void test_received(void **state)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	char byte = 0;
+	struct iovec part = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+			    .msg_controllen = sizeof control };
+	int fds[2], got;
+	(void)state;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	memcpy(CMSG_DATA(&control.header), &fds[0], sizeof fds[0]);
+	assert_int_equal(syscall(SYS_sendmsg, fds[0], &m, 0), 1);
+	assert_told("");
+	assert_int_equal(syscall(SYS_recvmsg, fds[1], &m, 0), 1);
+	assert_told("received 1 ");
+	memcpy(&got, CMSG_DATA(&control.header), sizeof got);
+	close(got);
+	close(fds[0]);
+	assert_int_equal(syscall(SYS_recvmsg, fds[1], NULL, 0), -1);
+	assert_told("");
+	close(fds[1]);
 }
 
 static void test_memory(void **state)
@@ -369,6 +403,7 @@ int main(void)
 		cmocka_unit_test_setup(test_write_elsewhere, fresh),
 		cmocka_unit_test_setup(test_write_at_a_place, fresh),
 		cmocka_unit_test_setup(test_descriptors, fresh),
+		cmocka_unit_test_setup(test_received, fresh),
 		cmocka_unit_test_setup(test_memory, fresh),
 		cmocka_unit_test_setup(test_the_rest_passes, fresh),
 		cmocka_unit_test_setup(test_clone_returns_to_the_callers, fresh),
