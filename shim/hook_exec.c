@@ -3,16 +3,19 @@
  *
  * The new program finds the session in its environment. Where the caller passes one that lacks ours,
  * a copy with our two entries is made on the stack: no malloc, since the caller may be a vfork child.
- * Other preloads are kept; ours is added once.
+ * Other preloads are kept; ours is added once, and taken out where the program's loader would choke
+ * on it.
  */
 #include <alloca.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
 #include "lib/base/text.h"
+#include "shim/foreign.h"
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
@@ -25,6 +28,7 @@ struct carried {
 	const char *preload;  /* its LD_PRELOAD, NULL: none */
 	bool ours;            /* … names us */
 	bool session;         /* it has HARK_SESSION, and it is this one */
+	bool foreign;         /* the program cannot load us */
 	bool disabled;        /* HARK_DISABLE=1: it shall not be heard */
 	char fds[FDS_ENTRY];  /* HARK_FDS=…, "": only the chosen numbers are captured */
 };
@@ -82,11 +86,16 @@ static void list_duplicates(char entry[FDS_ENTRY])
 		entry[0] = 0;
 }
 
-/* Whether the environment has to be changed. */
-static bool look(char *const *envp, struct carried *c)
+static bool hears(void)
 {
-	*c = (struct carried){ 0 };
-	if (atomic_load(&shim.stage) != SHIM_LISTENING || shim.sandboxed)
+	return atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed;
+}
+
+/* Whether the environment has to be changed. */
+static bool look(char *const *envp, bool foreign, struct carried *c)
+{
+	*c = (struct carried){ .foreign = foreign };
+	if (!hears())
 		return false;
 	bool fds = false;
 	for (; envp && envp[c->count]; c->count++) {
@@ -101,6 +110,8 @@ static bool look(char *const *envp, struct carried *c)
 			c->disabled = true;
 	}
 	c->ours = c->preload && lists(c->preload, shim.preload);
+	if (foreign)
+		return c->ours;
 	list_duplicates(c->fds);
 	return !c->disabled && (!c->ours || !c->session || fds || c->fds[0]);
 }
@@ -111,10 +122,41 @@ static size_t preload_bytes(const struct carried *c)
 	return sizeof "LD_PRELOAD=" + strlen(shim.preload) + 1 + theirs;
 }
 
+/* Without us: what else is to be preloaded stays. */
+static void fill_foreign(char *const *envp, const struct carried *c, char **to, char *preload,
+			 size_t bytes)
+{
+	size_t n = 0;
+	struct text t = text_in(preload, bytes);
+
+	text_str(&t, "LD_PRELOAD=");
+	size_t empty = t.len;
+	for (const char *at = c->preload; *(at += strspn(at, ": "));) {
+		size_t length = strcspn(at, ": ");
+		if (length != strlen(shim.preload) || memcmp(at, shim.preload, length) != 0) {
+			if (t.len > empty)
+				text_char(&t, ':');
+			text_bytes(&t, at, length);
+		}
+		at += length;
+	}
+	text_cstr(&t);
+	for (size_t i = 0; i < c->count; i++)
+		if (!starts(envp[i], "LD_PRELOAD="))
+			to[n++] = envp[i];
+	if (t.len > empty)
+		to[n++] = preload;
+	to[n] = NULL;
+}
+
 static void fill(char *const *envp, struct carried *c, char **to, char *preload, size_t bytes)
 {
 	size_t n = 0;
 
+	if (c->foreign) {
+		fill_foreign(envp, c, to, preload, bytes);
+		return;
+	}
 	for (size_t i = 0; i < c->count; i++)
 		if (!starts(envp[i], "LD_PRELOAD=") && !starts(envp[i], "HARK_SESSION=") &&
 		    !starts(envp[i], "HARK_FDS="))
@@ -136,9 +178,9 @@ static void fill(char *const *envp, struct carried *c, char **to, char *preload,
 }
 
 /* On the caller's stack, so a macro: alloca() belongs to the function that calls it. */
-#define CARRY(envp)                                                                               \
+#define CARRY(envp, is_foreign)                                                                   \
 	struct carried carried;                                                                   \
-	if (look((envp), &carried)) {                                                             \
+	if (look((envp), hears() && (is_foreign), &carried)) {                                    \
 		char **entries = alloca((carried.count + 4) * sizeof *entries);                   \
 		size_t bytes = preload_bytes(&carried);                                           \
 		char *preload = alloca(bytes);                                                    \
@@ -151,40 +193,40 @@ static void fill(char *const *envp, struct carried *c, char **to, char *preload,
 
 HOOKED int execve(const char *path, char *const argv[], char *const envp[])
 {
-	CARRY(envp);
+	CARRY(envp, foreign_file(AT_FDCWD, path));
 	return REAL(execve)(path, argv, envp);
 }
 
 HOOKED int execv(const char *path, char *const argv[])
 {
 	char *const *envp = environ;
-	CARRY(envp);
+	CARRY(envp, foreign_file(AT_FDCWD, path));
 	return REAL(execve)(path, argv, envp);
 }
 
 HOOKED int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	CARRY(envp);
+	CARRY(envp, foreign_command(file));
 	return REAL(execvpe)(file, argv, envp);
 }
 
 HOOKED int execvp(const char *file, char *const argv[])
 {
 	char *const *envp = environ;
-	CARRY(envp);
+	CARRY(envp, foreign_command(file));
 	return REAL(execvpe)(file, argv, envp);
 }
 
 HOOKED int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	CARRY(envp);
+	CARRY(envp, foreign_file(fd, ""));
 	return REAL(fexecve)(fd, argv, envp);
 }
 
 HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[],
 		    int flags)
 {
-	CARRY(envp);
+	CARRY(envp, foreign_file(directory, path));
 	return REAL(execveat)(directory, path, argv, envp, flags);
 }
 
@@ -236,13 +278,71 @@ HOOKED int execle(const char *path, const char *arg, ...)
 HOOKED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	CARRY(envp);
+	CARRY(envp, foreign_file(AT_FDCWD, path));
 	return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }
 
 HOOKED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	CARRY(envp);
+	CARRY(envp, foreign_command(file));
 	return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
+}
+
+/* ---- libc's own children, which get `environ` ---------------------------------------------------- */
+
+/* Where the program has cleared it, a list of ours stands in its place for the moment; not where
+ * other threads might meet it. In pages of its own: a handler may jump away, and leave it there. */
+struct lent {
+	size_t mapped;
+	char **before;
+	struct carried carried;
+	char *entries[];
+};
+
+static struct lent *lend_environment(void)
+{
+	struct carried carried;
+
+	if (!__libc_single_threaded || thread_borrows() || !look(environ, false, &carried))
+		return NULL;
+	size_t list = (carried.count + 4) * sizeof(char *), text = preload_bytes(&carried);
+	size_t mapped = sizeof(struct lent) + list + text;
+	struct lent *lent =
+		sysio_map(mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(lent))
+		return NULL;
+	lent->mapped = mapped;
+	lent->before = environ;
+	lent->carried = carried;
+	fill(environ, &lent->carried, lent->entries, (char *)lent->entries + list, text);
+	environ = lent->entries;
+	return lent;
+}
+
+static void take_back(struct lent *lent)
+{
+	if (!lent)
+		return;
+	if (environ == lent->entries)
+		environ = lent->before;
+	sysio_unmap(lent, lent->mapped);
+}
+
+HOOKED int system(const char *command)
+{
+	struct lent *lent = maybe_null(command) ? lend_environment() : NULL;
+	int status = REAL(system)(command);
+	take_back(lent);
+	return status;
+}
+
+HOOKED FILE *popen(const char *command, const char *mode)
+{
+	struct lent *lent = lend_environment();
+	FILE *stream = REAL(popen)(command, mode);
+	take_back(lent);
+	if (stream)
+		capture_created(stream->_fileno);
+	return stream;
 }

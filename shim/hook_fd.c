@@ -247,11 +247,6 @@ static FILE *stream_made(FILE *stream)
 	return stream;
 }
 
-HOOKED FILE *popen(const char *command, const char *mode)
-{
-	return stream_made(REAL(popen)(command, mode));
-}
-
 HOOKED FILE *tmpfile(void)
 {
 	return stream_made(REAL(tmpfile)());

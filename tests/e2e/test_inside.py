@@ -13,6 +13,7 @@ import subprocess
 import cli
 import harness
 
+CLEARED = harness.build("../e2e/guests/cleared.c")
 ORDERS = harness.build("../e2e/guests/orders.c")
 SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
 INIT = harness.build("../e2e/guests/init.c")
@@ -111,6 +112,32 @@ def order_of_what_passes(home, expect):
         expect(native == under, f"{kind}: {len(native)} lines, {len(under)} came; different at "
                f"{at}: {native[at - 1:at + 3] if at else native[-3:]}, "
                f"came {under[at - 1:at + 3] if at else under[-3:]}")
+
+
+@cli.case
+def a_cleared_environment(home, expect):
+    """What libc starts by itself is heard, and the program's own environment is as it left it."""
+    done, messages = heard(home, CLEARED)
+    expect.same((done.returncode, done.stdout), (0, "1 4 read\nnothing\n1\n"), "the program")
+    expect.same([m["msg"] for m in messages], ["by system", "by popen"], "said")
+
+
+@cli.case
+def another_loader(home, expect):
+    """A program of another libc runs as ever, and so do its relatives before and after it."""
+    source = home.file("musl.c", '#include <stdio.h>\n#include <stdlib.h>\nint main(void) {'
+                       ' fprintf(stderr, "musl\\n");'
+                       ' printf("%s\\n", getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "none");'
+                       ' return 5; }')
+    subprocess.run(["musl-gcc", "-o", os.path.join(home.top, "musl"), source], check=True)
+    home.file("script", "#!./musl\n", 0o755)
+    for command in "./musl", "PATH=.:$PATH musl", "./script", "exec ./musl", \
+            "env -i ./musl", "/usr/bin/python3 -c 'import os; os.execv(\"musl\", [\"musl\"])'", \
+            "/usr/bin/python3 -c 'import subprocess, sys; sys.exit(subprocess.call([\"./musl\"]))'":
+        done, messages = heard(home, "sh", "-c", "echo before >&2; " + command)
+        expect.same((done.returncode, done.stdout, done.stderr), (5, "none\n", "musl\n"), command)
+        expect.same([m["msg"] for m in messages], ["before"], command)
+        os.unlink(os.path.join(home.top, "out.json"))
 
 
 cli.main(__doc__)
