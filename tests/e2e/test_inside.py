@@ -7,6 +7,7 @@ Speaks TAP; see cli.py.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -14,6 +15,7 @@ import cli
 import harness
 
 CLEARED = harness.build("../e2e/guests/cleared.c")
+LONG = harness.build("../e2e/guests/long.c")
 ORDERS = harness.build("../e2e/guests/orders.c")
 SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
 INIT = harness.build("../e2e/guests/init.c")
@@ -138,6 +140,58 @@ def another_loader(home, expect):
         expect.same((done.returncode, done.stdout, done.stderr), (5, "none\n", "musl\n"), command)
         expect.same([m["msg"] for m in messages], ["before"], command)
         os.unlink(os.path.join(home.top, "out.json"))
+
+
+def alphabet(count):
+    return ("abcdefghijklmnopqrstuvwxyz" * (count // 26 + 1))[:count]
+
+
+@cli.case
+def long_texts(home, expect):
+    """One call is one stretch, also where it is larger than the ring; a message is one message."""
+    for ring in "4M", "64K":
+        for way, count in (("write", 400000), ("writev", 400000), ("fprintf", 400000),
+                           ("syslog", 200000)):
+            done, path = heard(home, LONG, way, str(count), to="raw", options=["--ring", ring])
+            with open(path, encoding="utf-8") as file:
+                text = file.read().rstrip("\n")
+            os.unlink(path)
+            expect.same(done.returncode, 0, f"{way}: exit status")
+            expect(text == alphabet(count), f"{way} with {ring}: {len(text)} came")
+        _, messages = heard(home, LONG, "syslog", "200000", options=["--ring", ring])
+        os.unlink(os.path.join(home.top, "out.json"))
+        expect.same([(len(m["msg"]), m["ident"], "partial" in m) for m in messages],
+                    [(200000, "long", False)], f"a message with {ring}")
+
+
+@cli.case
+def killed_in_the_middle(home, expect):
+    """The collector stands still, the ring is full, and the one who waits for room is killed."""
+    for way in "write", "writev", "fprintf", "syslog":
+        out = os.path.join(home.top, "out-" + way)
+        child = home.start("run", "--ring", "64K", "--to", f"file:{out}?format=json",
+                           "--to", f"file:{out}.raw?format=raw", "--", LONG, way, "200000")
+        row = home.session(child.pid)
+        os.kill(row["collector_pid"], signal.SIGSTOP)
+        child.stdin.write("!")
+        child.stdin.flush()
+
+        def waits(pid=child.pid):
+            with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+                return file.read().startswith("202 ")  # futex
+        cli.wait_for(waits)
+        child.kill()
+        child.wait()
+        os.kill(row["collector_pid"], signal.SIGCONT)
+        cli.wait_for(lambda: not os.listdir(home.runtime))
+        messages = harness.read_messages(out)
+        text = "".join(m["msg"] for m in messages if m["source"] != "hark")
+        expect(30000 < len(text) < 100000 and text == alphabet(len(text)),
+               f"{way}: {len(text)} came")
+        last = [m for m in messages if m["source"] != "hark"][-1]
+        expect("partial" in last, f"{way}: not partial")
+        with open(out + ".raw", encoding="utf-8") as file:
+            expect.same(file.read().splitlines()[0], text, f"{way}: bytes")
 
 
 cli.main(__doc__)
