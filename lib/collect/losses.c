@@ -111,8 +111,9 @@ static bool announce(struct collector *c, unsigned reason, uint32_t not_now)
 			if (left & 1u << i && same(c->state.told[i][reason], known))
 				alike |= 1u << i;
 		left &= ~alike;
-		snprintf(text, sizeof text, "%llu messages (%llu bytes) lost: %s",
-			 (unsigned long long)(all.messages - known.messages),
+		uint64_t messages = all.messages - known.messages;
+		snprintf(text, sizeof text, "%llu message%s (%llu bytes) lost: %s",
+			 (unsigned long long)messages, messages == 1 ? "" : "s",
 			 (unsigned long long)(all.bytes - known.bytes), lost_sentence(reason));
 		end_lines(c, alike);
 		uint32_t told = deliver_note(c, LEVEL_WARNING, text, alike);

@@ -393,7 +393,7 @@ class LossRound(Round):
         pattern = re.compile(b"^" + PATTERNS[self.plan.format].replace(b"RUN", self.run.encode())
                              + b"$", re.M)
         found = pattern.findall(data)
-        announced = sum(map(int, re.findall(rb"(\d+) messages \(\d+ bytes\) lost", data)))
+        announced = sum(map(int, re.findall(rb"(\d+) messages? \(\d+ bytes\) lost", data)))
         others = [line for line in data.split(b"\n")
                   if line and not pattern.match(line) and b" lost: " not in line]
         if others:

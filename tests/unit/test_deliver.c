@@ -189,7 +189,7 @@ static void test_level_of_session(void **state)
 	say_as((struct writer){ .kind = RECORD_NOTE, .source = SOURCE_HARK, .detail = LEVEL_INFO },
 	       "hark's own");
 	case_settle();
-	expect_file("raw", "ERROR: bad\nhark's own\n");
+	expect_file("raw", "ERROR: bad\nhark: hark's own\n");
 	assert_int_equal(expect_gapless(case_got("json"), 1), 2);
 }
 
@@ -419,7 +419,7 @@ static void test_lost(void **state)
 	assert_int_equal(count_of(few, "message number"), 800 - lost);
 	expect_numbers(all, "", "\n", 800);
 	char text[64];
-	snprintf(text, sizeof text, "%lu messages (", lost);
+	snprintf(text, sizeof text, "%lu message", lost);
 	assert_non_null(strstr(few, text));
 	assert_non_null(strstr(all, text));
 	assert_non_null(strstr(few, "\"level\":\"warning\",\"msg\":\""));

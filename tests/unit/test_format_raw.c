@@ -18,6 +18,10 @@ static void bytes_pass(void **state)
 	m = CASE_MESSAGE("");
 	case_expect(&f, &m, "\n");
 	assert_int_equal(format_bound(&f, &m), 1);
+	m = CASE_MESSAGE("of our own");
+	m.source = "hark";
+	case_expect(&f, &m, "hark: of our own\n");
+	assert_int_equal(format_bound(&f, &m), strlen("hark: of our own\n"));
 }
 
 int main(void)

@@ -31,7 +31,7 @@ static void test_once_a_second(void **state)
 	case_settle();
 	expect_file(
 		"raw",
-		"3 messages (30 bytes) lost: the ring was full, and the overflow policy said so\n");
+		"hark: 3 messages (30 bytes) lost: the ring was full, and the overflow policy said so\n");
 	lose(LOST_FULL, 2, 20);
 	lose(LOST_FULL, 2, 20);
 	case_settle();
@@ -39,7 +39,7 @@ static void test_once_a_second(void **state)
 	assert_true(scene.c.untold); /* so that the collector does not sleep over it */
 	pass(1100 * (uint64_t)CASE_MS);
 	assert_int_equal(count_of(case_got("raw"), "\n"), 2);
-	assert_non_null(strstr(case_got("raw"), "\n4 messages (40 bytes) lost: "));
+	assert_non_null(strstr(case_got("raw"), "\nhark: 4 messages (40 bytes) lost: "));
 	assert_false(scene.c.untold);
 	pass(5ull * CASE_SECOND);
 	const char *json = case_got("json");
@@ -71,9 +71,9 @@ static void test_no_filter_holds(void **state)
 	say("of stderr\n");
 	case_settle();
 	expect_file("errors",
-		    "1 messages (0 bytes) lost: their writer died in the middle of the call\n");
+		    "hark: 1 message (0 bytes) lost: their writer died in the middle of the call\n");
 	expect_file("out",
-		    "1 messages (0 bytes) lost: their writer died in the middle of the call\n");
+		    "hark: 1 message (0 bytes) lost: their writer died in the middle of the call\n");
 }
 
 static void test_successor_says_nothing_again(void **state)
@@ -87,7 +87,7 @@ static void test_successor_says_nothing_again(void **state)
 	assert_int_equal(count_of(case_got("raw"), "\n"), 1);
 	lose(LOST_FULL, 1, 10);
 	pass(2ull * CASE_SECOND);
-	assert_non_null(strstr(case_got("raw"), "\n1 messages (10 bytes) lost"));
+	assert_non_null(strstr(case_got("raw"), "\nhark: 1 message (10 bytes) lost"));
 }
 
 /* Announcements are lost to nobody, and the loss of one is no loss to be announced. */
@@ -103,12 +103,12 @@ static void test_not_about_themselves(void **state)
 	pass(10ull * CASE_SECOND);
 	assert_int_equal(lost(LOST_SINK), 1);
 	const char *raw = case_got("raw");
-	assert_int_equal(count_of(raw, "messages ("), 1);
-	assert_int_equal(strncmp(raw, "nobody reads this\n1 messages (18 bytes) lost: ", 46), 0);
+	assert_int_equal(count_of(raw, " lost: "), 1);
+	assert_int_equal(strncmp(raw, "nobody reads this\nhark: 1 message (18 bytes) lost: ", 51), 0);
 	say("nor this\n");
 	pass(10ull * CASE_SECOND);
 	assert_int_equal(lost(LOST_SINK), 2);
-	assert_int_equal(count_of(case_got("raw"), "messages ("), 2);
+	assert_int_equal(count_of(case_got("raw"), " lost: "), 2);
 }
 
 static void test_full_queue(void **state)
@@ -131,7 +131,7 @@ static void test_full_queue(void **state)
 	assert_true(losses_announce(&scene.c, true));
 	scene.c.sinks[0].queue.head = atomic_load(scene.c.sinks[0].queue.tail);
 	case_settle();
-	assert_int_equal(count_of(case_got("raw"), "messages ("), 1);
+	assert_int_equal(count_of(case_got("raw"), " lost: "), 1);
 	assert_int_equal(lost(LOST_SINK), dropped);
 }
 
@@ -166,13 +166,13 @@ static void test_not_in_the_middle_of_a_line(void **state)
 	expect_file("raw", "the begin");
 	say("ning and the end\n");
 	case_settle();
-	assert_int_equal(strncmp(case_got("raw"), "the beginning and the end\n1 messages (10", 40),
+	assert_int_equal(strncmp(case_got("raw"), "the beginning and the end\nhark: 1 message (10", 45),
 			 0);
 	assert_false(scene.c.untold);
 	say("prompt> ");
 	lose(LOST_FULL, 1, 10);
 	pass(3ull * CASE_SECOND);
-	assert_non_null(strstr(case_got("raw"), "\nprompt> \n1 messages (10 bytes) lost: "));
+	assert_non_null(strstr(case_got("raw"), "\nprompt> \nhark: 1 message (10 bytes) lost: "));
 	assert_int_equal(count_of(case_got("raw"), "\n"), 4);
 }
 
@@ -186,7 +186,7 @@ static void test_too_long_is_a_reason(void **state)
 	assert_int_equal(lost(LOST_TOO_LONG), 2);
 	assert_int_equal(lost(LOST_SINK), 1);
 	assert_non_null(strstr(case_got("raw"), "2 messages (200 bytes) lost: larger than"));
-	assert_non_null(strstr(case_got("raw"), "1 messages (10 bytes) lost: a sink's queue"));
+	assert_non_null(strstr(case_got("raw"), "1 message (10 bytes) lost: a sink's queue"));
 	pass(2ull * CASE_SECOND);
 	assert_int_equal(lost(LOST_TOO_LONG), 2);
 }

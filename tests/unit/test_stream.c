@@ -240,7 +240,7 @@ static void test_larger_than_a_queue(void **state)
 		const char *got = case_got(names[i]);
 		assert_memory_equal(got, text, sizeof text);
 		assert_int_equal(count_of(got + sizeof text, "after\n"), 1);
-		assert_int_equal(count_of(got, "1 messages"), 1);
+		assert_int_equal(count_of(got, "1 message"), 1);
 	}
 }
 

@@ -20,7 +20,7 @@ static void test_once(void **state)
 	const char *seen = case_screen();
 	char expected[200];
 	snprintf(expected, sizeof expected,
-		 "cannot reach unix:%s/nobody: No such file or directory; "
+		 "hark: cannot reach unix:%s/nobody: No such file or directory; "
 		 "still trying, its messages wait\n",
 		 scene.base);
 	assert_string_equal(seen, expected);
