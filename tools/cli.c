@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/parse.h"
+#include "lib/format/escape.h"
 #include "tools/cmds.h"
 
 enum { OPTIONS_MOST = 64, COLUMNS = 80 };
@@ -38,16 +39,6 @@ static int say_fd = STDERR_FILENO;
 void cli_say_on(int fd)
 {
 	say_fd = fd;
-}
-
-/* The text may hold what a user, a file or a program gave. */
-static void make_harmless(char *text)
-{
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			*c = '?';
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-			*c = c[1] = '?';
 }
 
 /* Whoever reads our standard error may be gone. That would be the program's to find out, not ours. */
@@ -81,7 +72,7 @@ void cli_say(const char *format, ...)
 	va_end(arguments);
 	if (n < 0)
 		return;
-	make_harmless(line);
+	escape_tame(line); /* it may hold what a user, a file or a program gave */
 	size_t length = strlen(line);
 	line[length++] = '\n';
 	write_quietly(say_fd, line, length);

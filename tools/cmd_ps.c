@@ -2,8 +2,9 @@
  * cmd_ps.c - `hark ps`: the live sessions.
  */
 #include <inttypes.h>
+#include <string.h>
 
-#include "lib/base/text.h"
+#include "lib/format/escape.h"
 #include "lib/session/place.h"
 #include "tools/cmds.h"
 #include "tools/json.h"
@@ -31,13 +32,12 @@ static void print_row(const struct place_session *s)
 {
 	const struct control *c = &s->control;
 	char when[32], command[sizeof c->command];
-	struct text text = text_in(command, sizeof command);
 
 	remains_time(when, (int64_t)c->started_ns);
-	for (const char *at = c->command; *at; at++)
-		text_char(&text, (unsigned char)*at < ' ' || *at == 0x7f ? '?' : *at);
+	strcpy(command, c->command); /* place_read() ended it */
+	escape_tame(command);
 	printf("%9" PRId32 " %9" PRId32 " %9" PRId32 "  %s  %s\n", c->first_pid, c->collector_pid,
-	       c->guardian_pid, when, text_cstr(&text));
+	       c->guardian_pid, when, command);
 }
 
 static int visit(void *arg, const struct place_session *session)

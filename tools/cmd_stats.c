@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/format/escape.h"
 #include "lib/session/lost.h"
 #include "lib/session/session.h"
 #include "lib/sink/sink.h"
@@ -115,6 +116,8 @@ static void print_text_sinks(const struct control *c)
 		if (!s.in_use)
 			continue;
 		const char *error = error_text(&s);
+		escape_tame(s.spec);
+		escape_tame(s.state);
 		printf("sink       %s\n", s.spec);
 		printf("             %s%s%s, %" PRIu64 " messages (%" PRIu64
 		       " bytes) written, %" PRIu64 " bytes queued\n",

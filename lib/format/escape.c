@@ -139,6 +139,28 @@ void escape_replacement(struct text *out)
 	text_bytes(out, "\xef\xbf\xbd", 3);
 }
 
+bool escape_deceives(uint32_t point)
+{
+	return (point >= 0x80 && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
+	       (point >= 0x2066 && point <= 0x2069);
+}
+
+void escape_tame(char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		uint32_t point;
+		size_t length = escape_utf8(text, left, &point);
+
+		if (point < 0x20 || point == 0x7f || point == ESCAPE_INVALID ||
+		    escape_deceives(point))
+			memset(text, '?', length);
+		text += length;
+		left -= length;
+	}
+}
+
 static bool has_room(struct text *out, size_t count, size_t most)
 {
 	if ((out->cap - out->len) / most >= count)

@@ -38,5 +38,10 @@ size_t escape_copy(char *to, const char *s, size_t count);
 	 * and returns their number. `count` bytes at `to` may be written over. */
 void escape_replacement(struct text *out);
 	/* U+FFFD */
+bool escape_deceives(uint32_t point);
+	/* Above ASCII: C1 controls, which act like escape sequences; separators that end a line for
+	 * some; overrides and isolates, which let a line read as what it is not. */
+void escape_tame(char *text);
+	/* In place: whatever is a control character, deceives, or is no UTF-8, becomes question marks. */
 
 #endif

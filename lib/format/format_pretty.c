@@ -20,7 +20,8 @@ enum {
 	FRAME_MOST = 192,  /* time, badge, pid, padding and their colours */
 	MARK_MOST = 10,    /* a mark that is dimmed on its own */
 	COLOR_MOST = 7,    /* bytes written for one, at most: half of a mark and a replacement */
-	PLAIN_MOST = 3
+	PLAIN_MOST = 3,
+	MARKS_MOST = 16    /* on one character; no script needs as many */
 };
 
 #define LITERAL(out, s) text_bytes(out, s, sizeof(s) - 1)
@@ -30,6 +31,7 @@ struct view {
 	bool color;
 	bool moves;  /* the program draws: sequences for that pass */
 	bool dim;    /* a mark of ours is being shown */
+	unsigned marks; /* that stand on one character */
 	bool styled; /* a colour is in force that must not be lost: marks are not dimmed */
 };
 
@@ -115,11 +117,18 @@ static void control(struct view *v, char c)
 		mark(v, shown, 2);
 }
 
-/* C1 controls act like escape sequences; overrides let a line read as what it is not. */
-static bool is_harmful(uint32_t point)
+/* Marks that stand on the character before, as many as come: a heap of them covers other lines and
+ * keeps a terminal busy. Names of the blocks are Unicode's. */
+static bool is_mark(uint32_t point)
 {
-	return (point >= 0x80 && point < 0xa0) || (point >= 0x202a && point <= 0x202e) ||
-	       (point >= 0x2066 && point <= 0x2069);
+	return (point >= 0x300 && point < 0x370) ||   /* combining diacritical marks */
+	       (point >= 0x483 && point < 0x48a) ||   /* Cyrillic */
+	       (point >= 0x1ab0 && point < 0x1b00) || /* …, extended */
+	       (point >= 0x1dc0 && point < 0x1e00) || /* …, supplement */
+	       (point >= 0x200b && point < 0x2010) || /* of no width: spaces, joiners, directions */
+	       (point >= 0x20d0 && point < 0x2100) || /* … for symbols */
+	       (point >= 0xfe00 && point < 0xfe10) || /* variation selectors */
+	       (point >= 0xfe20 && point < 0xfe30);   /* combining half marks */
 }
 
 static size_t wide(struct view *v, const char *s, size_t count)
@@ -127,13 +136,14 @@ static size_t wide(struct view *v, const char *s, size_t count)
 	uint32_t point;
 	size_t length = escape_utf8(s, count, &point);
 
-	if (point != ESCAPE_INVALID && is_harmful(point)) {
+	v->marks = is_mark(point) ? v->marks + 1 : 0;
+	if (point != ESCAPE_INVALID && (escape_deceives(point) || v->marks > MARKS_MOST)) {
 		char digits[8];
 		struct text t = text_in(digits, sizeof(digits));
 
 		LITERAL(&t, "\\u");
-		if (point < 0x1000)
-			LITERAL(&t, "00");
+		for (uint32_t least = 0x1000; point < least; least >>= 4)
+			text_char(&t, '0');
 		text_hex(&t, point);
 		mark(v, digits, t.len);
 		return length;
@@ -167,6 +177,7 @@ static void show(struct view *v, const char *s, size_t count)
 		} else {
 			size_t run;
 
+			v->marks = 0;
 			undim(v);
 			run = escape_copy(out->at + out->len, s + i, count - i);
 			out->len += run;

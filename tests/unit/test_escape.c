@@ -168,6 +168,27 @@ static void no_room(void **state)
 	assert_int_equal(out.len, 0);
 }
 
+static void expect_tame(const char *text, const char *tamed)
+{
+	char copy[64];
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	escape_tame(copy);
+	assert_string_equal(copy, tamed);
+}
+
+static void tamed(void **state)
+{
+	(void)state;
+	expect_tame("", "");
+	expect_tame("sh -c 'gr\xc3\xbc\xc3\x9f' \"\\", "sh -c 'gr\xc3\xbc\xc3\x9f' \"\\");
+	expect_tame("\x1b]0;t\a\t\n\x7f", "?]0;t????");
+	expect_tame("\xc2\x9b" "2J\x9b" "2J\xc0\x9b", "??2J?2J??");
+	expect_tame("\xe2\x80\xae" "a\xe2\x81\xa6\xe2\x80\xa8", "???a??????");
+	expect_tame("\xe2\x80", "??");
+	expect_tame("\xf0\x9f\x98", "???");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +200,7 @@ int main(void)
 		cmocka_unit_test(every_place),
 		cmocka_unit_test(every_byte),
 		cmocka_unit_test(no_room),
+		cmocka_unit_test(tamed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,30 @@ static void deceptive_characters(void **state)
 	PLAIN("\xe2\x80\xaa\xe2\x80\xaf", "\\u202a\xe2\x80\xaf");
 	PLAIN("\xc2\x80\xc2\x9f\xc2\xa0", "\\u0080\\u009f\xc2\xa0");
 	COLOR("\xe2\x80\xae", DIM("\\u202e"));
+	/* what ends a line for some, and a C1 control in each notation, valid or not */
+	PLAIN("a\xe2\x80\xa8" "b\xe2\x80\xa9", "a\\u2028b\\u2029");
+	PLAIN("\xc2\x85\x85\xe0\x82\x85", "\\u0085\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+	PLAIN("\xc0\x9b[2J", "\xef\xbf\xbd\xef\xbf\xbd[2J");
 	PLAIN("\xff\xe2\x82x", "\xef\xbf\xbd\xef\xbf\xbdx");
+}
+
+/* A heap of marks on one letter: 16 are let through. */
+static void heaps_of_marks(void **state)
+{
+	char text[2 * 40 + 3], shown[16 * 2 + 24 * 6 + 3];
+	struct text said = text_in(text, sizeof(text)), t = text_in(shown, sizeof(shown));
+
+	(void)state;
+	text_char(&said, 'a');
+	text_char(&t, 'a');
+	for (int i = 0; i < 40; i++) {
+		text_str(&said, "\xcc\x81");
+		text_str(&t, i < 16 ? "\xcc\x81" : "\\u0301");
+	}
+	text_char(&said, 'b');
+	text_char(&t, 'b');
+	expect_text(false, text, said.len, text_cstr(&t));
+	PLAIN("e\xcc\x81\xe0\xa4\x95\xe2\x80\x8d", "e\xcc\x81\xe0\xa4\x95\xe2\x80\x8d");
 }
 
 static void names_once_two_speak(void **state)
@@ -205,6 +228,7 @@ int main(void)
 		cmocka_unit_test(colors_of_the_program),
 		cmocka_unit_test(overlong_colors),
 		cmocka_unit_test(deceptive_characters),
+		cmocka_unit_test(heaps_of_marks),
 		cmocka_unit_test(names_once_two_speak),
 		cmocka_unit_test(words_of_hark),
 		cmocka_unit_test(badges_are_aligned),
