@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "lib/base/text.h"
 #include "lib/collect/checkpoint.h"
 #include "lib/collect/collect.h"
+#include "lib/format/escape.h"
 #include "tools/cmds.h"
 #include "tools/launch.h"
 #include "tools/remains.h"
@@ -133,14 +133,16 @@ static void print_count(uint64_t count)
 static void report(const struct place_session *session, const struct collect_delivery *delivery,
 		   int64_t said_ns)
 {
-	char when[32];
+	char when[32], command[sizeof session->control.command];
 
 	remains_time(when, said_ns);
+	strcpy(command, session->control.command); /* place_read() ended it */
+	escape_tame(command);
 	printf("recovered ");
 	print_count(delivery->messages);
 	printf(" message%s (", delivery->messages == 1 ? "" : "s");
 	print_size(delivery->bytes);
-	printf(") of %s, said until %s\n", session->control.command, when);
+	printf(") of %s, said until %s\n", command, when);
 	fflush(stdout);
 }
 
@@ -231,21 +233,19 @@ static int deliver(const struct salvage *s, const struct place_session *session)
 static int salvage_dir(const struct salvage *s, const char *dir)
 {
 	static struct place_session session;
-	char path[PLACE_PATH + 16];
 
-	snprintf(path, sizeof path, "%s/control", dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	int fd = place_lock(dir);
+	if (fd == -EWOULDBLOCK) {
 		cli_say("%s: another salvage is at work there", dir);
-		close(fd);
 		return 1;
 	}
 	/* Read under the lock: it may have been delivered meanwhile. */
-	int error = fd < 0 ? -errno : place_read(dir, &session), status = 1;
+	int error = fd < 0 ? fd : place_read(dir, &session), status = 1;
 	if (error == -ENOENT && !s->dir)
 		status = 0;
 	else if (error)
-		cli_say("%s: no session of this version of hark: %s", dir, strerror(-error));
+		cli_say("%s: no session of this version of hark, or not ours alone: %s", dir,
+			strerror(-error));
 	else if (session.alive)
 		cli_say("%s: the session of %s is alive (PID %d); `hark drain %d` waits for it",
 			dir, session.control.command, session.control.first_pid,

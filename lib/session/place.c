@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/session/session.h"
 
 enum { CANDIDATES = 4, SESSIONS_MOST = 4096 };
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 static bool candidate(unsigned which, char path[PLACE_PATH])
 {
@@ -22,9 +24,12 @@ static bool candidate(unsigned which, char path[PLACE_PATH])
 	const char *own = getenv("HARK_RUNTIME_DIR");
 	int n = -1;
 
-	if (which == 0 && own && *own)
+	if (which == 0 && own && *own) {
 		n = snprintf(path, PLACE_PATH, "%s", own);
-	else if (which == 1 && runtime && *runtime == '/')
+		while (n > 1 && n < PLACE_PATH && path[n - 1] == '/')
+			path[--n] = 0;
+	}
+	if (which == 1 && runtime && *runtime == '/')
 		n = snprintf(path, PLACE_PATH, "%s/hark", runtime);
 	else if (which == 2)
 		n = snprintf(path, PLACE_PATH, "/dev/shm/hark-%u", (unsigned)geteuid());
@@ -33,26 +38,94 @@ static bool candidate(unsigned which, char path[PLACE_PATH])
 	return n > 0 && n < PLACE_PATH;
 }
 
-static int open_private(const char *path, bool make)
+/* A directory in which nobody but us and root can exchange what stands under a name. Who owns the root
+ * directory is root, by whatever number we see him. */
+static bool is_safe(int fd, uid_t root)
 {
 	struct stat st;
 
-	if (make && mkdir(path, 0700) != 0 && errno != EEXIST)
+	if (fstat(fd, &st) != 0)
+		return false;
+	bool trusted = st.st_uid == geteuid() || st.st_uid == 0 || st.st_uid == root;
+	return trusted && (!(st.st_mode & S_IWOTH) || st.st_mode & S_ISVTX);
+}
+
+/* So is every directory above it, on the way that leads there: by descriptors, since paths may change
+ * while they are looked at. */
+static int check_above(int fd)
+{
+	struct stat here, above, root;
+
+	if (stat("/", &root) != 0 || fstat(fd, &here) != 0)
 		return -errno;
+	fd = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0) {
+		if (!is_safe(fd, root.st_uid)) {
+			close(fd);
+			return -EPERM;
+		}
+		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = up;
+		if (fd >= 0 && fstat(fd, &above) == 0 && above.st_ino == here.st_ino &&
+		    above.st_dev == here.st_dev) {
+			close(fd);
+			return 0;
+		}
+		here = above;
+	}
+	return -errno;
+}
+
+static int check_private(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	return st.st_uid == geteuid() && (st.st_mode & 077) == 0 ? 0 : -EPERM;
+}
+
+/* The directory that is to hold it, and its name there. A path that ends in a slash, or in dots, is
+ * looked at as a whole. */
+static int open_parent(const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[PLACE_PATH];
+
+	*name = slash ? slash + 1 : path;
+	if (!**name || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0)
+		return -EINVAL;
+	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		 slash ? path : ".");
+	int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* First what is above it, before anything is made there: with root's environment taken over from a
+ * user, that would be a directory of root's in the user's. */
+static int open_private(const char *path, bool make)
+{
+	const char *name;
+
+	int parent = open_parent(path, &name);
+	if (parent < 0)
+		return parent;
+	int error = check_above(parent);
+	if (!error && make && mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+		error = -errno;
 	/* What we have opened is what we look at: nobody can put another in its place meanwhile. */
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int error = fstat(fd, &st) != 0 ? -errno : 0;
-	if (!error && (st.st_uid != geteuid() || (st.st_mode & 077) != 0))
-		error = -EPERM;
+	int fd = error ? -1 : openat(parent, name, OPEN_DIRECTORY);
+	if (!error && fd < 0)
+		error = -errno;
+	close(parent);
+	if (!error)
+		error = check_private(fd);
 	if (!error && make && faccessat(fd, ".", W_OK, AT_EACCESS) != 0)
 		error = -errno;
-	if (error) {
+	if (error && fd >= 0)
 		close(fd);
-		return error;
-	}
-	return fd;
+	return error ? error : fd;
 }
 
 int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
@@ -68,7 +141,8 @@ int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
 		if (error >= 0)
 			return error;
 		int n = snprintf(why + used, why_bytes - used, "%s%s: %s", used ? "; " : "", path,
-				 error == -EPERM ? "not ours alone (owner, or mode other than 0700)"
+				 error == -EPERM ? "not ours alone (owner, mode other than 0700, or a "
+						   "directory above it that others may change)"
 						 : strerror(-error));
 		if (n > 0 && used + (size_t)n < why_bytes)
 			used += (size_t)n;
@@ -76,22 +150,50 @@ int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
 	return error;
 }
 
-int place_read(const char *dir, struct place_session *session)
+/* Whatever stands there: a FIFO does not block us, a device is not opened twice. */
+static int open_control(const char *dir)
 {
-	char path[PLACE_PATH + 16];
 	struct stat st;
 
+	int dirfd = open(dir, OPEN_DIRECTORY);
+	if (dirfd < 0)
+		return -errno;
+	int error = check_private(dirfd);
+	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	int fd = error ? -1 : openat(dirfd, "control", flags);
+	if (!error && (fd < 0 || fstat(fd, &st) != 0))
+		error = -errno;
+	close(dirfd);
+	if (!error && st.st_uid != geteuid())
+		error = -EPERM;
+	else if (!error && !S_ISREG(st.st_mode))
+		error = -EINVAL;
+	if (error && fd >= 0)
+		close(fd);
+	return error ? error : fd;
+}
+
+int place_lock(const char *dir)
+{
+	int fd = open_control(dir);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int place_read(const char *dir, struct place_session *session)
+{
 	if (snprintf(session->dir, sizeof session->dir, "%s", dir) >= PLACE_PATH)
 		return -ENAMETOOLONG;
-	snprintf(path, sizeof path, "%s/control", session->dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open_control(session->dir);
 	if (fd < 0)
-		return -errno;
-	int error = fstat(fd, &st) != 0 ? -errno : st.st_uid != geteuid() ? -EPERM : 0;
-	ssize_t n = error ? 0 : pread(fd, &session->control, sizeof session->control, 0);
+		return fd;
+	ssize_t n = pread(fd, &session->control, sizeof session->control, 0);
 	close(fd);
-	if (error)
-		return error;
 	struct control *c = &session->control;
 	if (n != (ssize_t)sizeof *c || c->magic != CONTROL_MAGIC || c->bytes != sizeof *c)
 		return -EINVAL;
@@ -159,7 +261,7 @@ int place_each(place_visit visit, void *arg)
 
 int place_remove(const char *dir)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(dir, OPEN_DIRECTORY);
 	if (fd < 0)
 		return -errno;
 	DIR *d = fdopendir(fd);
