@@ -40,6 +40,8 @@ int checkpoint_open(struct checkpoint_file *f, const char *path)
 	if (fd < 0)
 		return -errno;
 	int error = fstat(fd, &st) != 0 ? -errno : 0;
+	if (!error && st.st_uid != geteuid())
+		error = -EPERM;
 	if (!error && (!S_ISREG(st.st_mode) || st.st_size > ALL_BYTES))
 		error = -EINVAL;
 	/* Also where its making was cut short. A hole would be a SIGBUS on a full file system. */

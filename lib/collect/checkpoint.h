@@ -57,7 +57,7 @@ struct checkpoint_file {
 };
 
 int checkpoint_open(struct checkpoint_file *f, const char *path);
-	/* Creates or maps. 0, -ENOSPC, -EINVAL, or open(2)'s and mmap(2)'s. */
+	/* Creates or maps. 0, -ENOSPC, -EINVAL, -EPERM (somebody else's), or open(2)'s and mmap(2)'s. */
 void checkpoint_close(struct checkpoint_file *f);
 bool checkpoint_load(struct checkpoint_file *f, struct checkpoint *state, const void **lines);
 	/* The newest; false where there is none yet. *lines: state->lines_bytes of them, in the file. */

@@ -28,7 +28,7 @@ static int join(struct collector *c)
 	int error = path_in(c, path, sizeof path, "ring");
 	if (error)
 		return error;
-	c->ring_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	c->ring_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (c->ring_fd < 0)
 		return -errno;
 	/* A dead session is what salvage is for, so the state does not matter here. */

@@ -2,13 +2,16 @@
  * control.h - the control block: what every process of a session knows about it.
  *
  * A file in the session's directory, mapped by the shim in each process, by the collector and by the
- * tools. Written once when the session is made; afterwards only the atomic fields change. Like
- * the ring it is within reach of hostile hands: readers take copies and check them.
+ * tools, in two parts. The settings are written once, when the session is made, and mapped for reading
+ * only: a daemon that gave up its rights keeps its mappings, and what root's next collector executes and
+ * where it writes must not be for it to say. The rest changes all the time and, like the ring, is
+ * within reach of hostile hands: readers take copies and check them.
  */
 #ifndef HARK_SESSION_CONTROL_H
 #define HARK_SESSION_CONTROL_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -65,12 +68,9 @@ struct control_process {
 };
 
 struct control {
+	/* Settings, resolved: the first CONTROL_SETTINGS bytes. */
 	uint64_t magic;
 	uint32_t bytes;       /* sizeof(struct control), as a version */
-	_Atomic uint32_t state; /* enum session_state */
-	_Atomic uint32_t spoken; /* somebody has said something: there is what to wait for at exit */
-
-	/* settings, resolved */
 	struct clock_base clock;
 	uint32_t chosen_count;
 	uint32_t capture_syslog;
@@ -94,6 +94,12 @@ struct control {
 	char sinks[4096];     /* specifications as given */
 	char preload[512];    /* the shim's path */
 	char program[512];    /* the hark command's path */
+
+	char rest_of_page[336];
+
+	/* From here on everybody writes. */
+	_Atomic uint32_t state; /* enum session_state */
+	_Atomic uint32_t spoken; /* somebody has said something: there is what to wait for at exit */
 
 	/* the collector and its guardian */
 	_Alignas(64) _Atomic int32_t collector_pid;
@@ -121,5 +127,8 @@ struct control {
 	struct control_process processes[CONTROL_PROCESSES];
 	struct control_sink sink[CONTROL_SINKS];
 };
+
+enum { CONTROL_SETTINGS = 8192 }; /* whole pages */
+_Static_assert(offsetof(struct control, state) == CONTROL_SETTINGS, "settings fill their pages");
 
 #endif

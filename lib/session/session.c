@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -13,7 +14,21 @@
 #include "lib/base/sysio.h"
 #include "lib/base/text.h"
 
-static int open_in(const char *dir, const char *name)
+/* Ours alone: whoever could change it, or cut it short, could have the program do what he likes. Not
+ * geteuid(2): a filter that the program inherited may not know that call. */
+static int check(int fd, size_t least, struct stat *st)
+{
+	int error = sysio_fstat(fd, st);
+
+	if (!error && (st->st_uid != getauxval(AT_EUID) || (st->st_mode & 077) != 0))
+		error = -EPERM;
+	if (!error && (!S_ISREG(st->st_mode) || (size_t)st->st_size < least))
+		error = -EINVAL;
+	return error;
+}
+
+/* O_NONBLOCK and O_NOCTTY: the name may lead to a FIFO or a device. */
+static int open_in(const char *dir, const char *name, int access, size_t least, struct stat *st)
 {
 	char path[512];
 	struct text t = text_in(path, sizeof path);
@@ -24,34 +39,57 @@ static int open_in(const char *dir, const char *name)
 	text_cstr(&t);
 	if (t.cut)
 		return -ENAMETOOLONG;
-	return sysio_open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = sysio_open(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	int error = fd < 0 ? fd : check(fd, least, st);
+	if (fd >= 0 && error)
+		sysio_close(fd);
+	return error ? error : fd;
+}
+
+/* All of it for reading, then, in the same place, what everybody writes. The settings' mapping is of a
+ * descriptor that cannot write: so nobody who has lost the right to open the file can make it do so. */
+static int map_parts(struct session *s, int fd, int writable_fd)
+{
+	const size_t bytes = sizeof(struct control), writable = bytes - CONTROL_SETTINGS;
+
+	void *at = sysio_map(bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (sysio_is_error(at))
+		return (int)(intptr_t)at;
+	long error = sysio_call(SYS_mmap, (long)((char *)at + CONTROL_SETTINGS), (long)writable,
+				PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, writable_fd,
+				CONTROL_SETTINGS);
+	if (error < 0 && error > -4096) {
+		sysio_unmap(at, bytes);
+		return (int)error;
+	}
+	s->control = at;
+	return 0;
 }
 
 static int map_control(struct session *s, const char *dir)
 {
-	struct stat st;
+	struct stat st, writable;
 
-	int fd = open_in(dir, "control");
+	int fd = open_in(dir, "control", O_RDONLY, sizeof(struct control), &st);
 	if (fd < 0)
 		return fd;
-	int error = sysio_fstat(fd, &st);
-	if (!error && (size_t)st.st_size < sizeof(struct control))
+	int writable_fd = open_in(dir, "control", O_RDWR, sizeof(struct control), &writable);
+	int error = writable_fd < 0 ? writable_fd : 0;
+	if (!error && (st.st_ino != writable.st_ino || st.st_dev != writable.st_dev))
 		error = -EINVAL;
-	if (!error) {
-		void *at = sysio_map(sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED,
-				     fd, 0);
-		if (sysio_is_error(at))
-			error = (int)(intptr_t)at;
-		else
-			s->control = at;
-	}
+	if (!error)
+		error = map_parts(s, fd, writable_fd);
+	if (writable_fd >= 0)
+		sysio_close(writable_fd);
 	sysio_close(fd);
 	return error;
 }
 
 static int map_ring(struct session *s, const char *dir)
 {
-	int fd = open_in(dir, "ring");
+	struct stat st;
+
+	int fd = open_in(dir, "ring", O_RDWR, sizeof(struct ring_shared), &st);
 	if (fd < 0)
 		return fd;
 	int error = ring_map(&s->ring, fd);

@@ -22,8 +22,9 @@ struct session {
 enum session_wait { SESSION_SHOWN, SESSION_DELIVERED };
 
 int session_join(struct session *s, const char *dir);
-	/* Maps the session in that directory. 0; -ESTALE: it has ended or is abandoned; -EINVAL: what is
-	 * there is no session of this version; or open(2)'s and mmap(2)'s. */
+	/* Maps the session in that directory, its settings for reading only. 0; -ESTALE: it has ended or
+	 * is abandoned; -EINVAL: what is there is no session of this version; -EPERM: it belongs to
+	 * somebody else, or others may write to it; or open(2)'s and mmap(2)'s. Never blocks. */
 int session_attach(struct session *s, const char *dir);
 	/* The same, whatever its state. */
 void session_leave(struct session *s);

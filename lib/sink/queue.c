@@ -70,6 +70,8 @@ static int examine(int fd, uint64_t *size)
 	struct stat st;
 	if (fstat(fd, &st))
 		return -errno;
+	if (st.st_uid != geteuid())
+		return -EPERM;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	if (!st.st_size)

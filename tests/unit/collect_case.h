@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,6 +45,7 @@ static struct {
 	uint64_t ahead_ns;      /* of the real time */
 	bool stands;            /* time does */
 	int console[2];         /* 0: what the user reads */
+	struct control *settings; /* as case_settings() mapped them */
 	pid_t other;            /* a process that lives, to speak in its name */
 } scene;
 
@@ -97,6 +99,22 @@ static inline void case_create(pid_t first_pid, const char *program)
 	assert_int_equal(session_attach(&scene.session, scene.dir), 0);
 }
 
+/* The session's settings, to be spoilt: writers and collectors have them for reading only. */
+static inline struct control *case_settings(void)
+{
+	char path[PLACE_PATH + 16];
+
+	snprintf(path, sizeof path, "%s/control", scene.dir);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (scene.settings)
+		munmap(scene.settings, CONTROL_SETTINGS);
+	scene.settings = mmap(NULL, CONTROL_SETTINGS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	assert_ptr_not_equal(scene.settings, MAP_FAILED);
+	return scene.settings;
+}
+
 static inline void case_open(void)
 {
 	assert_int_equal(setup_open(&scene.c, &scene.plan), 0);
@@ -132,6 +150,8 @@ static inline int scene_teardown(void **state)
 	testpoint_handler = NULL;
 	case_close();
 	session_leave(&scene.session);
+	if (scene.settings)
+		munmap(scene.settings, CONTROL_SETTINGS);
 	for (int i = 0; i < 2; i++)
 		if (scene.console[i] >= 0)
 			close(scene.console[i]);

@@ -208,7 +208,7 @@ static void test_paths(void **state)
 	say_as(second, "2\n");
 	say_as(beyond, "3\n");
 	case_settle();
-	memset(scene.session.control->paths, 'x', sizeof scene.session.control->paths);
+	memset(case_settings()->paths, 'x', sizeof scene.session.control->paths);
 	say_as(first, "4\n");
 	case_settle();
 	const char *json = case_got("json");

@@ -50,9 +50,9 @@ static void test_directory_too_long(void **state)
 	case_create(getpid(), "/nonexistent");
 	memset(directory, 'd', sizeof directory);
 	directory[0] = '/';
-	memcpy(scene.session.control->directory, directory, sizeof directory);
+	memcpy(case_settings()->directory, directory, sizeof directory);
 	assert_true(setup_open(&scene.c, &scene.plan) < 0);
-	snprintf(scene.session.control->directory, sizeof directory, "%s", scene.base);
+	snprintf(case_settings()->directory, sizeof directory, "%s", scene.base);
 	case_open();
 	say("a line\n");
 	case_settle();
@@ -143,11 +143,11 @@ static void test_first_process(void **state)
 	(void)state;
 	case_begin("file:@/json?format=json");
 	assert_string_equal(watch_process(&scene.c.watch, (uint32_t)getpid())->comm, "subject");
-	scene.session.control->first_pid = 0;
-	memset(scene.session.control->command, '/', sizeof scene.session.control->command);
+	case_settings()->first_pid = 0;
+	memset(case_settings()->command, '/', sizeof scene.session.control->command);
 	case_succeed();
 	assert_int_equal(scene.c.watch.count, 0);
-	scene.session.control->first_pid = getpid();
+	case_settings()->first_pid = getpid();
 	case_succeed();
 	assert_string_equal(watch_process(&scene.c.watch, (uint32_t)getpid())->comm, "");
 }
@@ -161,7 +161,7 @@ static void test_hostile_clock(void **state)
 
 	case_begin(
 		"file:@/json?format=json file:@/syslog?format=rfc5424 file:@/text?format=pretty");
-	clock = &scene.session.control->clock;
+	clock = &case_settings()->clock;
 	for (size_t i = 0; i < 250; i++) {
 		clock->ticks = values[i % 5];
 		clock->monotonic_ns = values[i / 5 % 5];
