@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,7 +52,8 @@ static bool collected(void)
 static struct joined *map(void)
 {
 	const char *dir = session_dir();
-	if (*dir != '/')
+	/* A setuid program does not follow what its caller put into the environment. */
+	if (*dir != '/' || getauxval(AT_SECURE))
 		return &absent;
 	struct joined *j =
 		sysio_map(sizeof *j, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

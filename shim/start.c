@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -366,7 +367,9 @@ static bool start(void)
 	const char *given = variable("HARK_SESSION");
 
 	real_resolve_early();
-	if (is_set("HARK_DISABLE"))
+	/* Loaded by /etc/ld.so.preload or as a setuid library into a program that may do more than who
+	 * started it: whatever stands in the environment is his to say, and not to be followed. */
+	if (getauxval(AT_SECURE) || is_set("HARK_DISABLE"))
 		return false;
 	find_ourselves();
 	int error = given && *given ? join(given) : -ENOENT;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "lib/sink/sink.h"
@@ -60,6 +61,12 @@ int main(int argc, char **argv)
 {
 	const char *first = argc > 1 ? argv[1] : "";
 
+	/* Files, sockets and the program are named by the caller, to be used with the caller's rights. */
+	if (getauxval(AT_SECURE)) {
+		cli_say("it has more rights than who started it (setuid, setgid or file "
+			"capabilities), and is not made for that");
+		return CLI_FAILED;
+	}
 	if (argc < 2 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
 		print_screen();
 		return fflush(stdout) == 0 ? 0 : CLI_FAILED;
