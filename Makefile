@@ -188,11 +188,13 @@ $(BENCHES): build/tests/bench/%: build/obj/tests/bench/%.o build/bench.a
 RUN = env BUILD=$(CURDIR)/build STRESS_SECONDS=$(STRESS_SECONDS) tests/run -j $(JOBS)
 UNIT_TESTS    = $(UNIT:%=build/%)
 REPLAY_TESTS  = $(FUZZ:%=build/tests/fuzz/replay_%)
+# Hostile hands on the memory of a live session, whose collector is of the sanitized build.
+HANDS         = build/asan/tests/fuzz/test_hands
 SCRIPT_TESTS  = $(foreach ext,sh py,$(wildcard tests/preload/test_*.$(ext) \
 	tests/preload/*/test_*.$(ext) tests/e2e/test_*.$(ext) tests/e2e/*/test_*.$(ext)))
 STRESS_TESTS  = $(STRESS:%=build/%) $(wildcard tests/stress/test_*.sh tests/stress/test_*.py)
 CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports
-TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(SCRIPT_TESTS) $(STRESS_TESTS)
+TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(HANDS) $(SCRIPT_TESTS) $(STRESS_TESTS)
 TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC)
 
 deps: ## install what a fresh Debian 12 lacks
@@ -214,8 +216,10 @@ cover: $(UNIT:%=build/cover/%) ## what the unit tests reach, file by file
 	$(RUN) -t 180 $^
 	scripts/cover build/cover/obj
 
-fuzz: $(FUZZ:%=build/fuzz/fuzz_%) ## each fuzz target for FUZZ_SECONDS
+fuzz: $(FUZZ:%=build/fuzz/fuzz_%) $(HANDS) ## each fuzz target for FUZZ_SECONDS
 	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)
+	env BUILD=$(CURDIR)/build STRESS_SECONDS=$(FUZZ_SECONDS) \
+		tests/run -t $$(($(FUZZ_SECONDS) + 120)) $(HANDS)
 
 stress: STRESS_SECONDS = 60
 stress: ## the stress tests for STRESS_SECONDS each

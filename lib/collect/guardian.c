@@ -134,9 +134,16 @@ static void take_over(const struct collect_plan *plan, struct control *control, 
 
 /* Each ends what it would have to be restarted for, again. Who is killed from outside has been through a
  * round before, now and then. */
-static bool is_hopeless(struct control *control)
+static bool is_hopeless(const struct collect_plan *plan, struct control *control)
 {
-	return atomic_fetch_add(&control->fruitless, 1) >= FRUITLESS_MOST;
+	struct session probe;
+
+	/* What is spoilt, or gone, no collector could open. */
+	int error = session_attach(&probe, plan->dir);
+	if (!error)
+		session_leave(&probe);
+	return error == -EINVAL || error == -EPERM || error == -ENOENT ||
+	       atomic_fetch_add(&control->fruitless, 1) >= FRUITLESS_MOST;
 }
 
 /* Programs write for themselves from here on. In this order: who sees the session abandoned sees also
@@ -167,7 +174,7 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 		_exit(1);
 	hold_life(control);
 	while (wait_for_end(control)) {
-		if (is_hopeless(control)) {
+		if (is_hopeless(plan, control)) {
 			give_up(control);
 			break;
 		}

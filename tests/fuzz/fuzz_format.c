@@ -83,6 +83,29 @@ static void check_plain_terminal(const char *frame, size_t length)
 		require((frame[i] >= 0x20 || frame[i] < 0 || frame[i] == '\t') && frame[i] != 0x7f);
 }
 
+/* Escape sequences are colours, or, in a line that the program drew, those that move and erase. */
+static void check_color_terminal(const char *frame, size_t length, bool moves)
+{
+	check_utf8(frame, length, false);
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)frame[i];
+		uint32_t point;
+
+		if (c == 0x1b) {
+			require(i + 2 < length && frame[++i] == '[');
+			for (i++; i < length && frame[i] >= 0x30 && frame[i] <= 0x3f;)
+				i++;
+			require(i < length && strchr(moves ? "mABCDEFGJKPX@hl" : "m", frame[i]));
+		} else if (c >= 0x80) {
+			i += escape_utf8(frame + i, length - i, &point) - 1;
+			require(!escape_deceives(point));
+		} else {
+			require((c >= 0x20 && c != 0x7f) || c == '\t' ||
+				(moves && strchr("\a\b\r", c)));
+		}
+	}
+}
+
 static void render(struct format *f, const char *name, const struct message *m)
 {
 	size_t most = format_bound(f, m), end;
@@ -103,7 +126,7 @@ static void render(struct format *f, const char *name, const struct message *m)
 	else if (!strcmp(name, "pretty") && !f->color)
 		check_plain_terminal(room, end);
 	else if (!strcmp(name, "pretty"))
-		check_utf8(room, end, false);
+		check_color_terminal(room, end, m->terminal);
 	/* too little room: never a byte outside; a pattern may need less than before */
 	out = text_in(room, out.len / 2);
 	f->ops->render(f, m, &out);
