@@ -15,6 +15,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/testpoint.h"
+#include "lib/sink/planted.h"
 #include "lib/sink/resume.h"
 #include "lib/sink/rotate.h"
 #include "lib/sink/sink.h"
@@ -40,57 +41,62 @@ static bool in_frame(const struct sink *s)
 	return s->u.file.mid_line && !is_raw(s);
 }
 
-/* A link in a directory where anybody may create names says whose file this is only if it is our
- * own or root's: another's would let him choose what we append to. */
-static bool link_trusted(const char *path)
+/* The file of which this one takes over the live name is its model: who made a log private meant the
+ * next one, too. */
+static void take_after(int fd, const struct stat *model)
 {
-	char directory[sizeof((struct sink_spec *)0)->target];
-	struct stat link, parent;
-	size_t length = strlen(path);
+	mode_t mode = model->st_mode & 0777;
 
-	while (length && path[length - 1] != '/')
-		length--;
-	if (length >= sizeof directory)
-		return false;
-	memcpy(directory, path, length);
-	directory[length] = '\0';
-	if (lstat(path, &link) != 0 || stat(length ? directory : ".", &parent) != 0)
-		return false;
-	return !(parent.st_mode & S_IWOTH) || link.st_uid == geteuid() || link.st_uid == 0;
+	if (fchown(fd, model->st_uid, model->st_gid) != 0)
+		mode &= ~(mode_t)S_IRWXG; /* another group's */
+	(void)fchmod(fd, mode);
 }
 
-static int create_live(const struct sink_spec *spec, int flags)
+/* model: NULL, or the file that had the name before. */
+static int create_live(const struct sink_spec *spec, int flags, const struct stat *model)
 {
-	int fd = open(spec->target, flags, (mode_t)spec->mode);
+	mode_t mode = model && !spec->has_mode ? model->st_mode & S_IRWXU : (mode_t)spec->mode;
+	int fd = open(spec->target, flags, mode);
 	if (fd < 0)
 		return -errno;
 	if (spec->has_mode)
 		(void)fchmod(fd, (mode_t)spec->mode); /* what was asked for, whatever the umask */
+	else if (model)
+		take_after(fd, model);
 	return fd;
+}
+
+static int accept_live(const char *path, int fd)
+{
+	int error = planted_file(path, fd);
+
+	if (error)
+		close(fd);
+	return error ? error : fd;
 }
 
 /* Creating and opening are told apart, because only a file that is new gets the mode, and because
  * O_CREAT on somebody else's file in a sticky directory is refused by the kernel. */
-static int open_live(const struct sink_spec *spec)
+static int open_live(const struct sink_spec *spec, const struct stat *model)
 {
 	const char *path = spec->target;
 
 	for (int i = 0; i < OPEN_TRIES; i++) {
 		int fd = open(path, OPEN_FLAGS | O_NOFOLLOW);
 		if (fd >= 0)
-			return fd;
+			return accept_live(path, fd);
 		if (errno == ELOOP) {
-			if (!link_trusted(path))
+			if (planted_link(path))
 				return -ELOOP;
 			fd = open(path, OPEN_FLAGS);
 			if (fd >= 0)
 				return fd;
 			if (errno == ENOENT) /* the link leads to a file that is not there yet */
-				return create_live(spec, OPEN_FLAGS | O_CREAT);
+				return create_live(spec, OPEN_FLAGS | O_CREAT, model);
 		}
 		if (errno != ENOENT)
 			return -errno;
-		fd = create_live(spec, OPEN_FLAGS | O_CREAT | O_EXCL);
+		fd = create_live(spec, OPEN_FLAGS | O_CREAT | O_EXCL, model);
 		if (fd != -EEXIST)
 			return fd;
 	}
@@ -196,7 +202,7 @@ static void go_on(struct sink *s)
 static int file_open(struct sink *s)
 {
 	bool in_frame_before = in_frame(s);
-	int fd = open_live(&s->spec);
+	int fd = open_live(&s->spec, NULL);
 	if (fd < 0)
 		return fd;
 	int rc = adopt(s, fd);
@@ -236,10 +242,10 @@ static void file_close(struct sink *s)
 	s->fd = -1;
 }
 
-static int open_again(struct sink *s)
+static int open_again(struct sink *s, const struct stat *model)
 {
 	file_close(s);
-	int fd = open_live(&s->spec);
+	int fd = open_live(&s->spec, model);
 	return fd < 0 ? fd : adopt(s, fd);
 }
 
@@ -251,7 +257,7 @@ static int file_reopen(struct sink *s)
 		s->u.file.reopen = true;
 		return 0;
 	}
-	return open_again(s);
+	return open_again(s, NULL);
 }
 
 /* Whether the name means another file by now, or none. */
@@ -298,11 +304,14 @@ static int rotate_files(struct sink *s, uint64_t now)
 /* 1: another file is open, 0: still the same one, else -errno. */
 static int next_file(struct sink *s, uint64_t now)
 {
+	struct stat model;
+
 	if (!rotate_files(s, now))
 		return 0;
+	bool known = fstat(s->fd, &model) == 0;
 	s->u.file.mid_line = false;
 	s->u.file.owes_newline = false;
-	int rc = open_again(s);
+	int rc = open_again(s, known ? &model : NULL);
 	return rc ? rc : 1;
 }
 
@@ -392,7 +401,7 @@ static int settle(struct sink *s, uint64_t now, uint64_t *size)
 		}
 	}
 	if (again) {
-		rc = open_again(s);
+		rc = open_again(s, NULL);
 		if (rc)
 			return rc;
 	}

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/sink/planted.h"
 #include "lib/sink/resolve.h"
 #include "lib/sink/sink.h"
 
@@ -204,7 +205,9 @@ static int path_open(struct sink *s)
 		return -ENAMETOOLONG;
 	memcpy(to.sun_path, s->spec.target, length + 1);
 	const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
-	return connect_to(s, socktype_of(s), (const struct sockaddr *)&to, size);
+	rc = connect_to(s, socktype_of(s), (const struct sockaddr *)&to, size);
+	int planted = rc == 0 ? planted_socket(s->spec.target) : 0;
+	return planted ? planted : rc; /* a failure closes the descriptor */
 }
 
 /* What a peer says is of no interest, but left unread it would block a peer that echoes. */

@@ -269,6 +269,68 @@ static void a_strangers_link_in_a_public_directory_is_refused(void **state)
 	sink_fini(&s);
 }
 
+static void refused(const char *queue, int error)
+{
+	struct sink s;
+
+	start(&s, "", queue);
+	say(&s, "one\n");
+	assert_int_equal(s.state, SINK_BACKOFF);
+	assert_int_equal(s.error, error);
+	sink_fini(&s);
+}
+
+/* What lies ready in a public directory may be a stranger's, to read along; or a second name. */
+static void planted_in_a_public_directory(void **state)
+{
+	struct sink s;
+	char victim[128];
+
+	(void)state;
+	assert_int_equal(chmod(dir, 01777), 0);
+	snprintf(victim, sizeof victim, "%s/victim", dir);
+	write_path(victim, "precious\n");
+	assert_int_equal(link(victim, live), 0);
+	refused("a", -EMLINK);
+	assert_string_equal(read_path(victim), "precious\n");
+	assert_int_equal(unlink(victim), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(live, 12345, 12345), 0);
+		refused("b", -EACCES);
+		assert_int_equal(chown(live, 0, 0), 0);
+	}
+	start(&s, "", "c"); /* ours alone again */
+	say(&s, "two\n");
+	assert_string_equal(read_path(live), "precious\ntwo\n");
+	sink_fini(&s);
+}
+
+/* Who made a log private meant the next one, too. */
+static void the_next_file_is_like_the_last(void **state)
+{
+	struct sink s;
+	struct stat st;
+
+	(void)state;
+	umask(022);
+	start(&s, "?size=5", "q");
+	say(&s, "aaaa\n");
+	assert_int_equal(chmod(live, 0600), 0);
+	if (geteuid() == 0)
+		assert_int_equal(chown(live, 12345, 54321), 0);
+	say(&s, "bbbb\n");
+	assert_content(0, "bbbb\n");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(stat(i ? name(1) : live, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		if (geteuid() == 0)
+			assert_int_equal(st.st_uid, 12345);
+		if (geteuid() == 0)
+			assert_int_equal(st.st_gid, 54321);
+	}
+	sink_fini(&s);
+}
+
 static void permissions(void **state)
 {
 	struct sink s;
@@ -392,6 +454,8 @@ int main(void)
 		TEST(a_full_fifo_says_wait),
 		TEST(our_own_link_is_followed_and_stays),
 		TEST(a_strangers_link_in_a_public_directory_is_refused),
+		TEST(planted_in_a_public_directory),
+		TEST(the_next_file_is_like_the_last),
 		TEST(permissions),
 		TEST(forced_to_the_disk_when_asked),
 		TEST(taking_turns),
