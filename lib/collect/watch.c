@@ -22,6 +22,7 @@
 
 enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
 enum { PID_MOST = 1 << 22, SPARE_FDS = 64 /* sinks open files and connections */ };
+enum { FOREIGN_MOST = 4096 /* nothing tells when they end, and anybody may claim to be one */ };
 
 /* ---- the thread that waits ---------------------------------------------------------------------- */
 
@@ -194,12 +195,15 @@ static void attach(struct watch *w, struct watched *p)
 
 static struct watched *add(struct watch *w, uint32_t pid, bool foreign)
 {
+	if (foreign && w->foreign >= FOREIGN_MOST)
+		return NULL;
 	if (pid == 0 || pid > PID_MOST || (w->count * 2 >= w->size && !grow(w)))
 		return NULL;
 	struct watched *p = slot_of(w, pid);
 	*p = (struct watched){ .pid = pid, .pidfd = -1, .foreign = foreign };
 	w->count++;
 	w->version++;
+	w->foreign += foreign;
 	if (!foreign) {
 		process_comm((pid_t)pid, p->comm);
 		attach(w, p);
@@ -210,6 +214,10 @@ static struct watched *add(struct watch *w, uint32_t pid, bool foreign)
 struct watched *watch_process(struct watch *w, uint32_t pid)
 {
 	struct watched *p = slot_of(w, pid);
+
+	/* It may be one of those abroad whom there was no room to note: no number of ours, then. */
+	if (!p->pid && w->foreign >= FOREIGN_MOST)
+		return NULL;
 	return p->pid ? p : add(w, pid, false);
 }
 
@@ -368,6 +376,7 @@ void watch_forget(struct watch *w, uint32_t pid)
 	if (p->ended)
 		w->ended_count--;
 	let_go(w, p);
+	w->foreign -= p->foreign;
 	p->pid = 0;
 	w->count--;
 	w->version++;

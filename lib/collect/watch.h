@@ -39,6 +39,7 @@ struct watch {
 	uint32_t alive;            /* those that we are told of when they end, or look after */
 	uint32_t unwatched;
 	uint64_t version;          /* grows when watch_save() would write something else */
+	uint32_t foreign;          /* bounded, or a flood of them would be our memory's end */
 	int pidfd_most;            /* descriptors above are for other things */
 	_Atomic bool closing;
 	uint64_t own_namespace;

@@ -372,7 +372,8 @@ void reader_release(struct reader *reader, uint64_t position, uint64_t now_ns)
 	uint64_t end = number_of(reader, position), at = number_of(reader, reader->at);
 
 	atomic_store(&shared->tail, position);
-	for (;;) {
+	/* Bounded: somebody may set `first` back as often as we move it. */
+	for (uint64_t step = 0; step < 4 * chunks_of(reader); step++) {
 		uint64_t number = atomic_load(&shared->first);
 		if (number >= end && (reader->steals || number <= at))
 			break;

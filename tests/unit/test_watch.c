@@ -245,6 +245,24 @@ static void test_foreign(void **state)
 
 /* ---- sandboxes ------------------------------------------------------------------------------------ */
 
+/* Anybody may claim to be many from abroad, and nothing tells when those end. */
+static void test_flood_from_abroad(void **state)
+{
+	(void)state;
+	for (uint32_t pid = 1; pid <= 20000; pid++)
+		join_as(1000000 + pid, "abroad", w.own_namespace + 1, 1);
+	assert_int_equal(w.foreign, 4096);
+	assert_in_range(w.count, 4096, 4100);
+	assert_in_range(w.size, 4096, 16384);
+	expect_sound_table();
+	/* who is unknown is not taken for one of ours; who joins from here is ours all the same */
+	assert_null(watch_process(&w, (uint32_t)getpid()));
+	join_as((uint32_t)getpid(), "here", w.own_namespace, 1);
+	assert_non_null(watch_process(&w, (uint32_t)getpid()));
+	watch_forget(&w, 1000001);
+	assert_int_equal(w.foreign, 4095);
+}
+
 static void test_sandboxed(void **state)
 {
 	int fds[2];
@@ -366,6 +384,7 @@ int main(void)
 		TEST(test_crowd),
 		TEST(test_out_of_descriptors),
 		TEST(test_foreign),
+		TEST(test_flood_from_abroad),
 		TEST(test_sandboxed),
 		TEST(test_thread_wakes),
 		TEST(test_closed_in_between),
