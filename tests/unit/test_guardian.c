@@ -3,6 +3,8 @@
  */
 #include "tests/unit/collect_life.h"
 
+#include "lib/session/process.h"
+
 /* Again and again, either of the two; the other one goes on. */
 static void test_killed_under_load(void **state)
 {
@@ -149,6 +151,40 @@ static void test_never_gives_up_what_gets_on(void **state)
 	assert_int_equal(*got, 0);
 }
 
+static bool both_live(void)
+{
+	struct control *c = scene.session.control;
+	return life_goes_on(&c->collector_life) && life_goes_on(&c->guardian_life);
+}
+
+static void hold_on(void)
+{
+	for (int i = 0; i < LONG_MS && !is_given_up(); i++)
+		poll(NULL, 0, 1);
+}
+
+/* No new collector could open it: programs are told, and nobody tries for ever. */
+static void test_ring_no_more(void **state)
+{
+	(void)state;
+
+	pid_t pid = begin("file:@/raw?format=raw", hold_on, -1);
+	struct control *control = scene.session.control;
+	assert_true(until(both_live));
+	pid_t guardian = atomic_load(&control->guardian_pid);
+	pid_t collector = atomic_load(&control->collector_pid);
+	go();
+	scene.session.ring.shared->magic = 0;
+	assert_int_equal(kill(collector, SIGKILL), 0);
+	assert_true(until(is_given_up));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	/* It is nobody's child: the starter lets nobody adopt what it leaves. */
+	for (int i = 0; i < LONG_MS && kill(guardian, 0) == 0 && !process_is_zombie(guardian); i++)
+		poll(NULL, 0, 1);
+	assert_true(process_is_zombie(guardian));
+	assert_false(session_alive(control));
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -160,6 +196,7 @@ int main(int argc, char **argv)
 		LIFE(test_killed_at),
 		LIFE(test_gives_up),
 		LIFE(test_never_gives_up_what_gets_on),
+		LIFE(test_ring_no_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
