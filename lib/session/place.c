@@ -130,6 +130,8 @@ static int open_private(const char *path, bool make)
 
 int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
 {
+	static const char not_ours[] = "not ours alone (owner, mode other than 0700, or a "
+				       "directory above it that others may change)";
 	int error = -ENOENT;
 	size_t used = 0;
 
@@ -140,10 +142,9 @@ int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
 		error = open_private(path, true);
 		if (error >= 0)
 			return error;
+		const char *what = error == -EPERM ? not_ours : strerror(-error);
 		int n = snprintf(why + used, why_bytes - used, "%s%s: %s", used ? "; " : "", path,
-				 error == -EPERM ? "not ours alone (owner, mode other than 0700, or a "
-						   "directory above it that others may change)"
-						 : strerror(-error));
+				 what);
 		if (n > 0 && used + (size_t)n < why_bytes)
 			used += (size_t)n;
 	}
@@ -153,7 +154,7 @@ int place_open(char path[PLACE_PATH], char *why, size_t why_bytes)
 /* Whatever stands there: a FIFO does not block us, a device is not opened twice. */
 static int open_control(const char *dir)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
 	int dirfd = open(dir, OPEN_DIRECTORY);
 	if (dirfd < 0)

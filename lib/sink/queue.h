@@ -37,7 +37,8 @@ int queue_open(struct queue *q, const char *path, uint64_t size);
 	 * then wins. size is rounded up to a power of two, at least a page. head is set to tail: the
 	 * caller restores it from its checkpoint, unless that lies behind the tail (see queue_rewind()).
 	 * A file whose making was cut short is made anew; one that is no queue is left alone.
-	 * 0, -ENOSPC, -EINVAL (not a queue, or larger than 1T), -EPERM (somebody else's), or open(2)'s and mmap(2)'s. */
+	 * 0, -ENOSPC, -EINVAL (not a queue, or larger than 1T), -EPERM (somebody else's),
+	 * or open(2)'s and mmap(2)'s. */
 void queue_close(struct queue *q);
 
 uint64_t queue_used(const struct queue *q);
