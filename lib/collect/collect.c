@@ -197,7 +197,8 @@ static void wait_for_more(struct collector *c, const struct round_wait *wait, ui
 		until = sooner(until, sooner(lines_deadline(c), stream_deadline(c)));
 	if (c->untold)
 		until = sooner(until, c->now_ns + UNTOLD_NS);
-	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched)
+	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched ||
+	    c->watch.doubtful)
 		until = sooner(until, c->now_ns + TEND_NS);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = until > now ? until - now : 0;
@@ -238,9 +239,12 @@ static bool over(struct collector *c)
 
 	if (c->plan->salvage)
 		return true;
+	bool known = fstat(c->ring_fd, &st) == 0;
+	if (known)
+		watch_doubt(&c->watch, st.st_dev, st.st_ino, c->now_ns);
 	if (c->watch.alive || c->watch.ended_count || tap_open(&c->watch))
 		return false;
-	if (fstat(c->ring_fd, &st) != 0)
+	if (!known)
 		return true;
 	return !watch_find_more(&c->watch, st.st_dev, st.st_ino);
 }

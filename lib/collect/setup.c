@@ -156,6 +156,8 @@ static void watch_first(struct collector *c)
 	while (base > 0 && command[base - 1] != '/')
 		base--;
 	if (p)
+		watch_believe(&c->watch, p);
+	if (p)
 		snprintf(p->comm, sizeof p->comm, "%.*s", (int)(word - base), command + base);
 	c->watch.version++;
 }

@@ -21,6 +21,7 @@
 #include "lib/session/process.h"
 
 enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
+enum { DOUBT_NS = 1000000000 };
 enum { PID_MOST = 1 << 22, SPARE_FDS = 64 /* sinks open files and connections */ };
 enum { FOREIGN_MOST = 4096 /* nothing tells when they end, and anybody may claim to be one */ };
 
@@ -158,6 +159,7 @@ static void let_go(struct watch *w, struct watched *p)
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	w->alive -= p->pidfd >= 0 || p->unwatched;
+	w->doubtful -= (p->pidfd >= 0 || p->unwatched) && !p->believed;
 	w->unwatched -= p->unwatched;
 	p->pidfd = -1;
 	p->unwatched = false;
@@ -182,6 +184,9 @@ static void attach(struct watch *w, struct watched *p)
 		return;
 	}
 	w->alive++;
+	w->doubtful++;
+	p->believed = false;
+	p->doubts = 0;
 	struct epoll_event e = { .events = EPOLLIN, .data.u64 = tag(WATCH_PROCESS, p->pid) };
 	if (p->pidfd >= 0 && p->pidfd < w->pidfd_most &&
 	    epoll_ctl(w->epoll, EPOLL_CTL_ADD, p->pidfd, &e) == 0)
@@ -414,6 +419,8 @@ static int adopt(void *argument, pid_t pid)
 	struct watched *p = slot_of(s->watch, (uint32_t)pid);
 	if (!p->pid)
 		p = add(s->watch, (uint32_t)pid, false);
+	if (p)
+		watch_believe(s->watch, p);
 	s->found = s->found || !p || !p->ended;
 	return 0;
 }
@@ -442,6 +449,30 @@ bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
 	if (known > 0)
 		adopt_newer(&s, known);
 	return s.found;
+}
+
+void watch_believe(struct watch *w, struct watched *p)
+{
+	w->doubtful -= (p->pidfd >= 0 || p->unwatched) && !p->believed;
+	p->believed = true;
+}
+
+void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns)
+{
+	if (!w->doubtful || now_ns - w->doubted_ns < DOUBT_NS)
+		return;
+	w->doubted_ns = now_ns;
+	for (uint32_t i = 0; i < w->size; i++) {
+		struct watched *p = &w->table[i];
+		if (!p->pid || p->ended || p->believed || p->foreign)
+			continue;
+		/* A leader that ended before its threads has no mappings, one that is not dumpable shows
+		 * none; one in the middle of an exec will at the next look. */
+		if (process_maps((pid_t)p->pid, device, inode) || process_hides((pid_t)p->pid))
+			watch_believe(w, p);
+		else if (!process_is_zombie((pid_t)p->pid) && p->doubts++)
+			mark_ended(w, p);
+	}
 }
 
 bool watch_quiet(const struct watch *w)

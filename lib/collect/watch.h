@@ -21,6 +21,8 @@ struct watched {
 	bool ended;
 	bool foreign;         /* its pid is of another namespace: no telling when it ends */
 	bool unwatched;       /* no pidfd was to be had: watch_look() finds out when it ends */
+	bool believed;        /* it was seen to be of the session: records name any pid they like */
+	uint8_t doubts;
 	bool sandboxed;       /* it said that it cannot wake us */
 	uint64_t ended_at;    /* the ring's head when it was seen to have ended */
 	uint64_t start;
@@ -39,6 +41,8 @@ struct watch {
 	uint32_t alive;            /* those that we are told of when they end, or look after */
 	uint32_t unwatched;
 	uint64_t version;          /* grows when watch_save() would write something else */
+	uint32_t doubtful;         /* of those alive, not believed (yet) */
+	uint64_t doubted_ns;
 	uint32_t foreign;          /* bounded, or a flood of them would be our memory's end */
 	int pidfd_most;            /* descriptors above are for other things */
 	_Atomic bool closing;
@@ -84,6 +88,11 @@ bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode);
 	/* Looks for processes that map the ring and have not said anything yet. */
 bool watch_quiet(const struct watch *w);
 	/* Whether no process has ended that watch_events() has not told of. */
+void watch_believe(struct watch *w, struct watched *p);
+	/* it is of the session, whatever it maps */
+void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns);
+	/* Once a second: who was named in the ring, lives, and does not map it at two looks counts as
+	 * ended, or a record could have us wait for any process of the machine. */
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode);
 	/* Whether a process of the session has a descriptor of that file. */
 

@@ -102,6 +102,23 @@ bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
 	return found;
 }
 
+bool process_hides(pid_t pid)
+{
+	char path[32], text[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/maps", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || (errno != EACCES && errno != EPERM))
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	if (read_file(path, text, sizeof text) <= 0)
+		return false;
+	const char *line = strstr(text, "\nUid:");
+	return line && strtoul(line + sizeof "\nUid:" - 1, NULL, 10) == geteuid();
+}
+
 bool process_holds(pid_t pid, uint64_t device, uint64_t inode)
 {
 	char path[32];

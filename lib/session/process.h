@@ -19,6 +19,8 @@ int process_comm(pid_t pid, char comm[16]);
 	/* 0 or -errno */
 bool process_maps(pid_t pid, uint64_t device, uint64_t inode);
 	/* Whether that file is in its address space. False where we may not look. */
+bool process_hides(pid_t pid);
+	/* Whether it is of our user and does not let us look at its address space all the same. */
 bool process_holds(pid_t pid, uint64_t device, uint64_t inode);
 	/* Whether it has a descriptor of that file. True where we may not look. */
 pid_t process_newest(void);
