@@ -134,7 +134,7 @@ static void test_two_consoles(void **state)
 	scene.console[1] = -1;
 	say("a line\n");
 	case_settle();
-	assert_int_equal(strncmp(case_got("raw"), "a line\n2 messages", 17), 0); /* lost to both */
+	assert_int_equal(strncmp(case_got("raw"), "a line\nhark: 2 messages", 23), 0); /* lost to both */
 	assert_int_equal(read(scene.console[0], (char[1]){ 0 }, 1), 0);
 }
 
