@@ -26,9 +26,6 @@ enum {
 	RESTART_PAUSE_MS = 100,
 };
 
-/* A guardian that was just forked has not taken its life word yet. */
-#define FORKED_NS UINT64_C(100000000)
-
 enum { WATCHED = 3, CONSOLE, DEEP, KEPT_END };
 
 /* Takes the descriptor to a place above all others' targets, then down to its own. */
@@ -103,16 +100,24 @@ static pid_t leave_successor(void)
 	return pid;
 }
 
-/* From here on nobody has to be expected: we are there, and seen to be. */
-static void hold_life(struct control *control)
+/* One of the two is about to begin, and cannot be seen to live before it says so. */
+static void expect_life(struct control *control)
 {
-	if (life_hold(&control->guardian_life) == 0)
+	atomic_store(&control->handover_ns, clock_monotonic_ns() + SESSION_HANDOVER_NS);
+}
+
+/* Not before both are there: while one is, the other may still be on its way, and be the only one left
+ * a moment later. Whoever is the second to hold its life finds the first one's. */
+static void expect_no_more(struct control *control)
+{
+	if (life_goes_on(&control->collector_life) && life_goes_on(&control->guardian_life))
 		atomic_store(&control->handover_ns, 0);
 }
 
-static void expect_life(struct control *control, uint64_t within_ns)
+static void hold_life(struct control *control)
 {
-	atomic_store(&control->handover_ns, clock_monotonic_ns() + within_ns);
+	life_hold(&control->guardian_life);
+	expect_no_more(control);
 }
 
 static void take_over(const struct collect_plan *plan, struct control *control, pid_t successor,
@@ -178,7 +183,7 @@ static void guard(const struct collect_plan *plan, struct control *control, int 
 			give_up(control);
 			break;
 		}
-		expect_life(control, SESSION_HANDOVER_NS); /* until the successor is there */
+		expect_life(control);
 		pid_t successor = leave_successor();
 		if (successor)
 			take_over(plan, control, successor, program, fds);
@@ -205,12 +210,14 @@ static int adopt(struct control *control)
 int guardian_start(const struct collect_plan *plan, struct control *control, int console_fd)
 {
 	int adopted = adopt(control);
-	if (adopted >= 0)
+	if (adopted >= 0) {
+		expect_no_more(control);
 		return adopted;
+	}
 	int watched = open_own_pidfd();
 	if (watched < 0)
 		return -errno;
-	expect_life(control, FORKED_NS);
+	expect_life(control);
 	pid_t pid = fork();
 	if (pid == 0)
 		guard(plan, control, console_fd, watched);

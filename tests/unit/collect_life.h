@@ -140,7 +140,7 @@ static inline void obey(const char *point)
 
 	snprintf(path, sizeof path, "%s/at-%s", getenv("HARK_RUNTIME_DIR"), point);
 	if (readlink(path, what, sizeof what - 1) > 0 && (what[0] == 'a' || unlink(path) == 0))
-		raise(what[0] == 'h' ? SIGHUP : SIGKILL);
+		raise(what[0] == 'h' ? SIGHUP : what[0] == 's' ? SIGSTOP : SIGKILL);
 }
 
 /* ---- what subjects do ----------------------------------------------------------------------------- */

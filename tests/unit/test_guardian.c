@@ -3,6 +3,8 @@
  */
 #include "tests/unit/collect_life.h"
 
+#include <sched.h>
+
 #include "lib/session/process.h"
 
 /* Again and again, either of the two; the other one goes on. */
@@ -185,6 +187,58 @@ static void test_ring_no_more(void **state)
 	assert_false(session_alive(control));
 }
 
+static bool successor_is_there(void)
+{
+	const struct control *control = scene.session.control;
+	int32_t pid = atomic_load(&control->guardian_pid);
+
+	return pid > 0 && atomic_load(&control->guardian_life) == (uint32_t)pid;
+}
+
+static pid_t stopping;
+
+static bool has_stopped(void)
+{
+	char path[64], text[512] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/stat", stopping);
+	FILE *file = fopen(path, "r");
+	if (!file)
+		return false;
+	size_t n = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	const char *end = n ? strrchr(text, ')') : NULL;
+	return end && end[1] == ' ' && end[2] == 'T';
+}
+
+/* The new collector is still on its way when the guardian that it left behind is killed: nobody
+ * can be seen to live, but programs must not believe that they are alone. */
+static void test_killed_while_other_begins(void **state)
+{
+	(void)state;
+
+	pid_t pid = begin("file:@/json?format=json file:@/raw?format=raw", talk_in_threads, -1);
+	struct control *control = scene.session.control;
+	assert_true(until(successor_is_there));
+	stopping = atomic_load(&control->guardian_pid);
+	happens_at("guardian_took_over", "stop");
+	kill(atomic_load(&control->collector_pid), SIGKILL);
+	assert_true(until(has_stopped));
+	assert_true(until(successor_is_there));
+	kill(atomic_load(&control->guardian_pid), SIGKILL);
+	while (life_goes_on(&control->guardian_life))
+		sched_yield();
+	bool alive = session_alive(control);
+	kill(stopping, SIGCONT);
+	assert_true(alive);
+	go();
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(until(dir_is_gone));
+	assert_int_equal(atomic_load(&control->state), SESSION_ENDED);
+	expect_all_of_threads(case_got("raw"), true);
+	expect_all_of_threads(case_got("json"), true);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -197,6 +251,7 @@ int main(int argc, char **argv)
 		LIFE(test_gives_up),
 		LIFE(test_never_gives_up_what_gets_on),
 		LIFE(test_ring_no_more),
+		LIFE(test_killed_while_other_begins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
