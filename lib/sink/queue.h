@@ -20,8 +20,11 @@
 /* What a sink notes beside its queue, see resume.h. */
 struct queue_note {
 	_Atomic uint64_t sent;     /* all before this position was accepted */
-	_Atomic uint64_t position; /* a write of what is queued from here on was begun … */
-	uint64_t device, inode, offset; /* … at this offset of this file */
+	_Atomic uint64_t latest;   /* which of the two: one is whole, whenever we are killed */
+	struct queue_intent {
+		uint64_t position; /* a write of what is queued from here on was begun … */
+		uint64_t device, inode, offset; /* … at this offset of this file */
+	} intents[2];
 };
 
 struct queue {

@@ -4,11 +4,16 @@
  */
 #include "lib/sink/resume.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/base/testpoint.h"
 
 static uint64_t tail_of(const struct sink *s)
 {
@@ -24,23 +29,26 @@ static off_t offset_of(int fd, const struct stat *st)
 	return lseek(fd, 0, SEEK_CUR);
 }
 
+static const struct queue_intent *latest(const struct queue_note *note)
+{
+	return &note->intents[atomic_load_explicit(&note->latest, memory_order_acquire) & 1];
+}
+
 void resume_intend(struct sink *s)
 {
 	struct queue_note *note = s->queue.note;
+	uint64_t other = ~atomic_load_explicit(&note->latest, memory_order_relaxed) & 1;
+	struct queue_intent *intent = &note->intents[other];
 	struct stat st;
 
-	/* None, until the new one is whole. */
-	atomic_store_explicit(&note->position, UINT64_MAX, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
 	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return;
 	off_t offset = offset_of(s->fd, &st);
 	if (offset < 0)
 		return;
-	note->device = st.st_dev;
-	note->inode = st.st_ino;
-	note->offset = (uint64_t)offset;
-	atomic_store_explicit(&note->position, s->sent, memory_order_release);
+	*intent = (struct queue_intent){ s->sent, st.st_dev, st.st_ino, (uint64_t)offset };
+	TESTPOINT(resume_intended);
+	atomic_store_explicit(&note->latest, other, memory_order_release);
 }
 
 void resume_note(struct sink *s)
@@ -73,24 +81,62 @@ static bool same_bytes(const struct sink *s, uint64_t offset, uint64_t position,
 	return same;
 }
 
+static bool is_intended(int fd, const struct queue_intent *intent)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == intent->device &&
+	       st.st_ino == intent->inode;
+}
+
+static int open_by_inode(const char *path, const struct queue_intent *intent)
+{
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	const struct dirent *entry;
+	int fd = -1;
+
+	DIR *dir = opendir(path);
+	while (dir && fd < 0 && (entry = readdir(dir))) {
+		if (entry->d_ino != intent->inode)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, flags);
+		if (fd >= 0 && !is_intended(fd, intent)) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+int resume_moved(const struct sink *s)
+{
+	const struct queue_intent intent = *latest(s->queue.note);
+	char path[PATH_MAX];
+
+	if (!intent.inode || is_intended(s->fd, &intent) || !realpath(s->spec.target, path))
+		return -1;
+	*strrchr(path, '/') = 0;
+	return open_by_inode(*path ? path : "/", &intent);
+}
+
 bool resume_find(struct sink *s)
 {
-	const struct queue_note *note = s->queue.note;
+	const struct queue_intent intent = *latest(s->queue.note);
 	uint64_t tail = tail_of(s), head = s->queue.head;
-	uint64_t sent = atomic_load_explicit(&note->sent, memory_order_acquire);
-	uint64_t position = atomic_load_explicit(&note->position, memory_order_acquire);
+	uint64_t sent = atomic_load_explicit(&s->queue.note->sent, memory_order_acquire);
 	struct stat st;
 
 	s->sent = sent - tail <= head - tail ? sent : tail;
-	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_dev != note->device ||
-	    st.st_ino != note->inode)
+	if (!is_intended(s->fd, &intent) || fstat(s->fd, &st) != 0)
 		return false;
 	off_t end = offset_of(s->fd, &st);
-	if (end < 0 || (uint64_t)end < note->offset)
+	if (end < 0 || (uint64_t)end < intent.offset)
 		return false;
-	uint64_t gained = (uint64_t)end - note->offset, known = s->sent - position;
+	uint64_t gained = (uint64_t)end - intent.offset, known = s->sent - intent.position;
 	if (known > gained || gained - known > head - s->sent ||
-	    !same_bytes(s, note->offset + known, s->sent, gained - known))
+	    !same_bytes(s, intent.offset + known, s->sent, gained - known))
 		return false;
 	s->sent += gained - known;
 	resume_note(s);

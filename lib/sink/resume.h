@@ -17,6 +17,9 @@ void resume_intend(struct sink *s);
 	/* What is queued from s->sent on is about to be written to s->fd. */
 void resume_note(struct sink *s);
 	/* s->sent has moved. */
+int resume_moved(const struct sink *s);
+	/* The file that was last written to, where s->fd is another one: by whatever name it has now beside
+	 * s->spec.target. A descriptor, for appending; below 0: it is not found. */
 bool resume_find(struct sink *s);
 	/* At the first open, with s->fd open: sets s->sent. True: s->fd is the very file that was last
 	 * written to, and ends just there; what is before s->sent need not be a frame's end. */

@@ -172,29 +172,53 @@ static uint64_t tail_of(const struct sink *s)
 	return s->queue.head - queue_used(&s->queue);
 }
 
+static bool inside_frame(const struct sink *s)
+{
+	uint64_t tail = tail_of(s);
+
+	return s->sent != tail && queue_peek(&s->queue)[s->sent - tail - 1] != '\n';
+}
+
 static void send_frame_again(struct sink *s)
 {
 	s->sent = tail_of(s);
 	resume_note(s);
 }
 
+/* Where `sent` is inside a frame, the file that has the frame's beginning gets its rest, even if it has
+ * another name by now. Whether s->fd is that file. */
+static bool back_to_moved(struct sink *s)
+{
+	int live = s->fd, moved = resume_moved(s);
+
+	if (moved < 0)
+		return false;
+	s->fd = moved;
+	if (resume_find(s) && inside_frame(s) && adopt(s, moved) == 0) {
+		close(live);
+		s->u.file.checked_ns = 0; /* then the live name's turn */
+		return true;
+	}
+	s->fd = live;
+	close(moved);
+	return false;
+}
+
 /* Where the collector before us was killed, perhaps inside a frame. */
 static void go_on(struct sink *s)
 {
 	bool same = resume_find(s);
-	uint64_t tail = tail_of(s);
-	const char *first = queue_peek(&s->queue);
 	struct stat st;
 
-	if (s->sent == tail || first[s->sent - tail - 1] == '\n')
+	if (!inside_frame(s))
 		return;
 	if (same && fstat(s->fd, &st) == 0) {
 		s->u.file.mid_line = true;
 		s->u.file.torn_end = (uint64_t)st.st_size;
 		s->u.file.owes_newline = false;
 	} else if (!is_raw(s)) {
-		size_t whole = whole_lines(first, s->sent - tail);
-		s->sent = tail + whole;
+		uint64_t tail = tail_of(s);
+		s->sent = tail + whole_lines(queue_peek(&s->queue), s->sent - tail);
 		resume_note(s);
 	}
 }
@@ -206,13 +230,16 @@ static int file_open(struct sink *s)
 	if (fd < 0)
 		return fd;
 	int rc = adopt(s, fd);
-	if (rc == 0 && !s->was_open && s->queue.note)
+	if (rc || !s->queue.note)
+		return rc;
+	bool cut = in_frame_before && !in_frame(s);
+	if (((!s->was_open || cut) && back_to_moved(s)) || !s->was_open)
 		go_on(s);
-	/* A frame was cut by an error. Where the file does not end with that part of it any more,
-	 * because it is another file or others have written on, the whole frame is sent again. */
-	if (rc == 0 && in_frame_before && !in_frame(s) && s->queue.tail)
+	/* A frame was cut by an error. Where its beginning does not end a file any more, because that is
+	 * gone or others have written on, the whole frame is sent again. */
+	if (cut && !in_frame(s))
 		send_frame_again(s);
-	return rc;
+	return 0;
 }
 
 static void sync_now(struct sink *s, uint64_t now)
