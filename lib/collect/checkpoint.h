@@ -37,6 +37,7 @@ struct checkpoint {
 	struct told {
 		uint64_t messages, bytes;
 	} told[CONTROL_SINKS][LOST_NR]; /* losses that the sink's stream speaks of */
+	struct told lost[LOST_NR]; /* counted by collectors; the others are the producers' */
 	uint64_t heads[CONTROL_SINKS];
 	uint64_t lines_bytes;  /* of unfinished lines, as assemble_save() wrote them */
 	uint64_t joins_bytes;  /* of calls of which only a part has come, as join_save() wrote them */

@@ -114,6 +114,8 @@ bool losses_announce(struct collector *c, bool at_once);
 	/* Once a second, unless at once. Whether every stream speaks of all losses; where a queue is full,
 	 * that has to wait. */
 void losses_gather(struct collector *c);
+void losses_resume(struct collector *c);
+	/* From the checkpoint: what was counted since is lost once more, and counted then. */
 
 /* trouble.c */
 void trouble_announce(struct collector *c);

@@ -13,6 +13,20 @@ static void count(struct collector *c, enum lost_reason reason, uint64_t message
 	struct lost_count *lost = &c->session.control->lost[reason];
 	atomic_fetch_add(&lost->messages, messages);
 	atomic_fetch_add(&lost->bytes, bytes);
+	c->state.lost[reason].messages += messages;
+	c->state.lost[reason].bytes += bytes;
+	c->dirty = true;
+}
+
+void losses_resume(struct collector *c)
+{
+	static const enum lost_reason ours[] = { LOST_TORN, LOST_CORRUPT, LOST_SINK };
+
+	for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++) {
+		struct lost_count *lost = &c->session.control->lost[ours[i]];
+		atomic_store(&lost->messages, c->state.lost[ours[i]].messages);
+		atomic_store(&lost->bytes, c->state.lost[ours[i]].bytes);
+	}
 }
 
 void losses_gather(struct collector *c)

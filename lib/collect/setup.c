@@ -115,8 +115,12 @@ static int resume(struct collector *c)
 	for (unsigned i = 0; i < c->sink_count; i++)
 		any_interactive = any_interactive || c->routes[i].interactive;
 	error = assemble_init(&c->lines, CHECKPOINT_LINES, any_interactive);
-	if (error || !checkpoint_load(&c->file, &c->state, &lines))
+	if (error)
 		return error;
+	bool loaded = checkpoint_load(&c->file, &c->state, &lines);
+	losses_resume(c);
+	if (!loaded)
+		return 0;
 	if (c->state.lines_bytes)
 		assemble_load(&c->lines, lines, c->state.lines_bytes);
 	if (c->state.joins_bytes)

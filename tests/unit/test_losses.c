@@ -135,6 +135,26 @@ static void test_full_queue(void **state)
 	assert_int_equal(lost(LOST_SINK), dropped);
 }
 
+/* A collector that was killed had counted what its successor loses again. */
+static void test_counted_once_by_two(void **state)
+{
+	(void)state;
+	case_begin("file:@/few?format=json&queue=64K&overflow=drop");
+	for (int i = 0; i < 900; i++)
+		say("text text text text text\n");
+	case_read();
+	losses_gather(&scene.c);
+	uint64_t dropped = lost(LOST_SINK);
+	assert_true(dropped > 0);
+	case_succeed();
+	case_read();
+	losses_gather(&scene.c);
+	assert_int_equal(lost(LOST_SINK), dropped);
+	round_write_down(&scene.c);
+	case_succeed();
+	assert_int_equal(lost(LOST_SINK), dropped);
+}
+
 static void test_torn_and_corrupt(void **state)
 {
 	(void)state;
@@ -201,6 +221,7 @@ int main(void)
 		CASE(test_successor_says_nothing_again),
 		CASE(test_not_about_themselves),
 		CASE(test_full_queue),
+		CASE(test_counted_once_by_two),
 		CASE(test_torn_and_corrupt),
 		CASE(test_not_in_the_middle_of_a_line),
 		CASE(test_too_long_is_a_reason),
