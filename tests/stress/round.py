@@ -43,25 +43,16 @@ def read(path):
         return b""
 
 
-class Round:
-    def __init__(self, plan, seed, messages, stack):
-        self.plan = plan
-        self.rng = random.Random(seed)
-        self.messages = messages
-        self.run = f"R{self.rng.getrandbits(48):012x}"
+class Session:
+    """A program under hark, in directories of its own, and hark's two processes beside it."""
+
+    def __init__(self, stack):
         self.top = tempfile.mkdtemp(prefix="hark-stress-")
         stack.callback(shutil.rmtree, self.top, ignore_errors=True)
         self.shm = tempfile.mkdtemp(prefix="hark-stress-", dir="/dev/shm")
         stack.callback(shutil.rmtree, self.shm, ignore_errors=True)
         self.runtime = os.path.join(self.shm, "runtime")
         os.mkdir(self.runtime, 0o700)
-        self.account = Account(os.path.join(self.shm, "account"))
-        self.out = os.path.join(self.shm, "app.log")
-        self.peer = Peer(plan.sink, self.top) if plan.sink in ("unix", "tcp") else None
-        if self.peer:
-            stack.callback(self.peer.close)
-        self.stderr = Drain()
-        stack.callback(self.stderr.close)
         self.program = None
         self.kills = 0            # of the collector
         self.dead = []            # pids that we killed
@@ -70,6 +61,115 @@ class Round:
 
     def env(self):
         return harness.environment(self.runtime, self.top)
+
+    def row(self):
+        """The session in `hark ps`; None when it has ended."""
+        rows = harness.ask("ps", self.runtime)
+        return rows[0] if rows else None
+
+    def hark_pidfd(self, pid):
+        """A pidfd, if that is a process of hark's and nobody else's; None if not."""
+        if not pid or pid == self.program.pid:
+            return None
+        with contextlib.suppress(OSError):
+            fd = os.pidfd_open(pid)
+            with contextlib.suppress(OSError):
+                if os.path.samefile(f"/proc/{pid}/exe", HARK):
+                    return fd
+            os.close(fd)
+        return None
+
+    @contextlib.contextmanager
+    def pair(self):
+        """{"collector": (pid, pidfd), "guardian": …}; None unless both are there. One without the
+        other is a session that is just beginning, or that has lost one of them already and may not
+        lose both."""
+        row = self.row() or {}
+        pids = {w: row.get(w + "_pid", 0) for w in ("collector", "guardian")}
+        fds = {w: self.hark_pidfd(pid) for w, pid in pids.items()}
+        whole = None not in fds.values() and not set(pids.values()) & set(self.dead) and \
+            pids["collector"] != pids["guardian"]
+        try:
+            yield {w: (pids[w], fds[w]) for w in fds} if whole else None
+        finally:
+            for fd in fds.values():
+                if fd is not None:
+                    os.close(fd)
+
+    def signal(self, which, *numbers, pause=0):
+        """Signals to the collector, the guardian or both, as close to each other as can be. Whether
+        it came to that."""
+        sent = False
+        with self.pair() as pair:
+            if not pair:
+                return False
+            for number in numbers:
+                for _, fd in map(pair.get, which):
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(fd, number)
+                        sent = True
+                if number == signal.SIGSTOP:
+                    self.program_ended(pause)
+            if sent and signal.SIGKILL in numbers:
+                self.dead += [pair[w][0] for w in which]
+                self.kills += "collector" in which
+        return sent
+
+    def program_ended(self, seconds):
+        """Waits so long at most."""
+        fd = os.pidfd_open(self.program.pid)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        ended = bool(poll.poll(seconds * 1000))
+        os.close(fd)
+        return ended
+
+    def reap(self):
+        for pid in self.dead:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+    def reap_all(self, limit):
+        """Every process that came of this round has ended. (They become our children when their
+        parents die.)"""
+        until = time.monotonic() + limit
+        while time.monotonic() < until:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid == 0:
+                time.sleep(0.002)
+        return False
+
+    def end_all(self):
+        """Whatever happened, nothing stays."""
+        if self.program and self.program.poll() is None:
+            self.program.kill()
+            self.program.wait()
+        row = self.row()
+        for pid in (row or {}).get("guardian_pid", 0), (row or {}).get("collector_pid", 0):
+            fd = self.hark_pidfd(pid)
+            if fd is not None:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                os.close(fd)
+        self.reap_all(5)
+
+
+class Round(Session):
+    def __init__(self, plan, seed, messages, stack):
+        super().__init__(stack)
+        self.plan = plan
+        self.rng = random.Random(seed)
+        self.messages = messages
+        self.run = f"R{self.rng.getrandbits(48):012x}"
+        self.account = Account(os.path.join(self.shm, "account"))
+        self.out = os.path.join(self.shm, "app.log")
+        self.peer = Peer(plan.sink, self.top) if plan.sink in ("unix", "tcp") else None
+        if self.peer:
+            stack.callback(self.peer.close)
+        self.stderr = Drain()
+        stack.callback(self.stderr.close)
 
     def sink(self):
         form = f"format={self.plan.format}"
@@ -90,61 +190,7 @@ class Round:
                                         env=self.env())
         os.close(self.stderr.theirs)
 
-    # -- who is killed --
-
-    def row(self):
-        """The session in `hark ps`; None when it has ended."""
-        rows = harness.ask("ps", self.runtime)
-        return rows[0] if rows else None
-
-    def hark_pidfd(self, pid):
-        """A pidfd, if that is a process of hark's and nobody else's; None if not."""
-        if not pid or pid == self.program.pid:
-            return None
-        with contextlib.suppress(OSError):
-            fd = os.pidfd_open(pid)
-            with contextlib.suppress(OSError):
-                if os.path.samefile(f"/proc/{pid}/exe", HARK):
-                    return fd
-            os.close(fd)
-        return None
-
-    def signal(self, which, *numbers, pause=0):
-        """Signals to the collector, the guardian or both, as close to each other as can be. Whether
-        it came to that."""
-        row = self.row()
-        if not row:
-            return False
-        pids = {w: row[w + "_pid"] for w in ("collector", "guardian")}
-        fds = {w: self.hark_pidfd(pid) for w, pid in pids.items()}
-        sent = False
-        # One without the other is a session that is just beginning, or that has lost one of them
-        # already and may not lose both.
-        if None not in fds.values() and not set(pids.values()) & set(self.dead) and \
-                pids["collector"] != pids["guardian"]:
-            for number in numbers:
-                for fd in map(fds.get, which):
-                    with contextlib.suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(fd, number)
-                        sent = True
-                if number == signal.SIGSTOP:
-                    self.program_ended(pause)
-        for fd in fds.values():
-            if fd is not None:
-                os.close(fd)
-        if sent and signal.SIGKILL in numbers:
-            self.dead += [pids[w] for w in which]
-            self.kills += "collector" in which
-        return sent
-
-    def program_ended(self, seconds):
-        """Waits so long at most."""
-        fd = os.pidfd_open(self.program.pid)
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        ended = bool(poll.poll(seconds * 1000))
-        os.close(fd)
-        return ended
+    # -- trouble --
 
     def make_trouble(self):
         """While the program runs."""
@@ -195,24 +241,6 @@ class Round:
         return "\n".join(said)
 
     # -- the end --
-
-    def reap(self):
-        for pid in self.dead:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-    def reap_all(self, limit):
-        """Every process that came of this round has ended. (They become our children when their
-        parents die.)"""
-        until = time.monotonic() + limit
-        while time.monotonic() < until:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return True
-            if pid == 0:
-                time.sleep(0.002)
-        return False
 
     def salvage(self):
         until = time.monotonic() + 5
@@ -289,19 +317,6 @@ class Round:
             first = stream.find(b"\n")
             if len(stream) > 1 << 20 and first + 1 != len(stream):
                 self.complaints.append(f"a file of {len(stream)} bytes")
-
-    def end_all(self):
-        """Whatever happened, nothing stays."""
-        if self.program and self.program.poll() is None:
-            self.program.kill()
-            self.program.wait()
-        row = self.row()
-        for pid in (row or {}).get("guardian_pid", 0), (row or {}).get("collector_pid", 0):
-            fd = self.hark_pidfd(pid)
-            if fd is not None:
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                os.close(fd)
-        self.reap_all(5)
 
     def go(self):
         started = time.monotonic()

@@ -1,0 +1,88 @@
+/*
+ * ledger.h - the soak's own account of what was said and what was heard, kept outside of hark.
+ *
+ * A file that all of the soak's processes map: talkers (chorus.c) count before and after each call, ears
+ * (ear.c) count what comes out of each sink, and test_soak.py, which knows this layout as words of
+ * 64 bits, compares. It outlives every way to die.
+ *
+ * A slot is a voice: one thread at a time speaks with it, numbering its messages; when its owner died,
+ * another takes over and notes the number that was being said as doubtful.
+ */
+#ifndef TESTS_STRESS_LEDGER_H
+#define TESTS_STRESS_LEDGER_H
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SLOTS = 32, EARS = 5, GAPS = 1 << 16, DOUBTS = 1 << 18, LONGEST = 40000, LONG_EVERY = 4000 };
+enum mood { WAIT, TALK, REST, END };
+
+struct slot {
+	_Atomic uint64_t begun, returned; /* numbers of messages */
+	uint64_t spare[6];
+};
+
+struct gap {
+	uint64_t slot, from, to; /* numbers that did not come */
+};
+
+struct heard {
+	uint64_t messages, repeated; /* the first time; again */
+	uint64_t backs;         /* times the stream went back */
+	uint64_t notes;         /* said by hark */
+	uint64_t announced;     /* lost because a queue was full, as the notes say */
+	uint64_t held[2], longest_ns[2]; /* over 100 ms; [1]: during trouble of our making */
+	uint64_t odd;           /* lines that nobody has said so */
+	uint64_t gaps_count, cuts_count;
+	uint64_t seq;           /* the furthest */
+	uint64_t again;         /* repeats that had to be: the file they were in has been removed */
+	uint64_t bytes, spare;
+	uint64_t last[SLOTS];   /* the furthest number */
+	struct gap gaps[GAPS], cuts[GAPS];
+};
+
+struct ledger {
+	_Atomic uint64_t mood;
+	_Atomic uint64_t closing;       /* nothing comes any more: ears may end where there is no more */
+	_Atomic uint64_t trouble_since_ns, trouble_until_ns; /* CLOCK_REALTIME */
+	_Atomic uint64_t doubts_count;
+	_Atomic uint64_t lives;         /* workers that were started */
+	_Atomic uint64_t workers;       /* that are there */
+	uint64_t spare;
+	struct slot slots[SLOTS];
+	struct heard heard[EARS];
+	struct { uint64_t slot, number; } doubts[DOUBTS];
+};
+
+static inline struct ledger *ledger_map(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *at = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (fd < 0 || at == MAP_FAILED)
+		exit(2);
+	close(fd);
+	return at;
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static inline size_t padding(uint64_t number, int *letter)
+{
+	*letter = 'a' + (int)(number % 26);
+	return number % LONG_EVERY == LONG_EVERY - 1 ? LONGEST : number * 7919 % 97;
+}
+
+#endif
