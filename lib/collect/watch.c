@@ -42,7 +42,8 @@ static void *wait_for_events(void *argument)
 		/* The collector may be about to sleep just now: until it has heard, it is told again. */
 		while (atomic_load(&w->pending) && !atomic_load(&w->closing)) {
 			ring_poke(w->ring);
-			sysio_futex_wait(&w->pending, 1, TELL_AGAIN_NS);
+			if (sysio_futex_wait(&w->pending, 1, TELL_AGAIN_NS) == -ETIMEDOUT)
+				ring_rouse(w->ring);
 		}
 	}
 }

@@ -248,6 +248,12 @@ void ring_poke(struct ring *ring)
 		sysio_futex_wake(reader, 1);
 }
 
+void ring_rouse(struct ring *ring)
+{
+	atomic_store(&ring->shared->reader, READER_AWAKE);
+	sysio_futex_wake(&ring->shared->reader, 1);
+}
+
 bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns)
 {
 	struct ring_shared *shared = ring->shared;
@@ -257,7 +263,8 @@ bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns)
 	if (ring_place(ring, number) >= 0)
 		return true;
 	ring_poke(ring);
-	sysio_futex_wait(&shared->room, room, timeout_ns);
+	if (sysio_futex_wait(&shared->room, room, timeout_ns) == -ETIMEDOUT)
+		ring_rouse(ring);
 	return ring_place(ring, number) >= 0;
 }
 

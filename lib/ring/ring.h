@@ -115,6 +115,9 @@ int ring_append(struct ring *ring, struct ring_author *author, const struct reco
 
 void ring_poke(struct ring *ring);
 	/* ends the reader's nap or sleep */
+void ring_rouse(struct ring *ring);
+	/* The same whatever the word says that tells whether it sleeps: somebody may have written over it.
+	 * For those who have poked in vain. */
 bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns);
 	/* until chunk `number` may be written, or the time is over. Whether it may. */
 void ring_wake_waiting(struct ring *ring, int most, bool no_calls);

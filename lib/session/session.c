@@ -167,6 +167,8 @@ int session_wait_for(struct session *s, enum session_wait what, uint64_t positio
 		ring_poke(&s->ring);
 		uint64_t left = until - now;
 		int result = sysio_futex_wait(&c->progress, seen, left < look_ns ? left : look_ns);
+		if (result == -ETIMEDOUT)
+			ring_rouse(&s->ring);
 		if (result == -ETIMEDOUT &&
 		    (atomic_load(&c->state) != SESSION_LIVE || !session_alive(c)))
 			return reached(c, what, position) ? 0 : -EPIPE;

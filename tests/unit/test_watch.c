@@ -361,6 +361,54 @@ static void test_thread_wakes(void **state)
 }
 
 /* The thread has seen something, and it is closed before the thread has said so. */
+static _Atomic uint32_t sleeper_tid;
+static _Atomic int sleeper_result;
+
+static void *sleep_like_a_reader(void *unused)
+{
+	(void)unused;
+	atomic_store(&ring.shared->reader, READER_ASLEEP);
+	atomic_store(&sleeper_tid, (uint32_t)sysio_gettid());
+	atomic_store(&sleeper_result,
+		     sysio_futex_wait(&ring.shared->reader, READER_ASLEEP, 10000000000));
+	return NULL;
+}
+
+static bool is_asleep(uint32_t tid)
+{
+	char path[64], text[256] = "";
+
+	snprintf(path, sizeof path, "/proc/self/task/%u/stat", tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && strstr(text, ") S ");
+}
+
+/* Somebody has written over the word that says so: it is woken by what happens all the same. */
+static void test_sleep_hidden(void **state)
+{
+	pthread_t thread;
+	int fds[2];
+	(void)state;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pthread_create(&thread, NULL, sleep_like_a_reader, NULL), 0);
+	while (!atomic_load(&sleeper_tid) || !is_asleep(atomic_load(&sleeper_tid)))
+		poll(NULL, 0, 1);
+	atomic_store(&ring.shared->reader, READER_AWAKE);
+	assert_int_equal(watch_add_fd(&w, fds[0], WATCH_DEEP, true), 0);
+	assert_int_equal(watch_start(&w), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(atomic_load(&sleeper_result), 0);
+	watch_events(&w);
+	watch_remove_fd(&w, fds[0]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void while_closing(const char *name)
 {
 	if (strcmp(name, "watch_woken") != 0)
@@ -423,6 +471,7 @@ int main(void)
 		TEST(test_doubts),
 		TEST(test_sandboxed),
 		TEST(test_thread_wakes),
+		TEST(test_sleep_hidden),
 		TEST(test_closed_in_between),
 		TEST(test_closed_at_any_moment),
 	};
