@@ -28,7 +28,8 @@ LIBS       = -lelf -lyaml
 SHIM_CFLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-instrument-functions \
 	-U_FORTIFY_SOURCE -fno-stack-protector -ffunction-sections -fdata-sections
 SHIM_LDFLAGS = -shared -static-libgcc -Wl,-z,now -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro \
-	-Wl,--gc-sections -Wl,-soname,libhark-preload.so -Wl,--version-script=build/shim/exports.map
+	-Wl,--gc-sections -Wl,-soname,libhark-preload.so -Wl,--version-script=build/shim/exports.map \
+	-Wl,--wrap=memcpy
 
 # ---- sources and products -----------------------------------------------------------------------
 

@@ -23,5 +23,7 @@ extern _Thread_local bool hook_asserted __attribute__((tls_model("initial-exec")
 	/* libc's last words are an assertion's, which stdio has said already. */
 void hook_exec_settle(void);
 	/* Before another program takes over: what was said is on the terminal. */
+void sanitizer_begin(void);
+	/* Once at the start; see sanitizer.c. */
 
 #endif

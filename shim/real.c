@@ -44,6 +44,15 @@ void *real_resolve(enum real_index which)
 	return found;
 }
 
+void *real_of_libc(const char *name, const char *since)
+{
+	int saved = errno;
+	void *found = dlvsym(RTLD_NEXT, name, since);
+
+	errno = saved;
+	return found;
+}
+
 void real_resolve_early(void)
 {
 	for (unsigned i = 0; i < REAL_NR; i++)

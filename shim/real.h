@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <execinfo.h>
+#include <link.h>
 #include <netdb.h>
 #include <signal.h>
 #include <spawn.h>
@@ -72,6 +73,17 @@ enum real_index {
 void real_resolve_early(void);
 void *real_resolve(enum real_index which);
 	/* dlsym(RTLD_NEXT). Never NULL: a function that is nowhere fails with ENOSYS. errno is kept. */
+
+void *real_of_libc(const char *name, const char *since);
+	/* libc's own function, whoever else has one of that name and stands before it: only libc's has a
+	 * version. NULL: it has none. */
+
+/* Since when libc has the function as it is now, for real_of_libc(). */
+#if defined(__x86_64__)
+#define SINCE(x86_64) (x86_64)
+#else
+#define SINCE(x86_64) "GLIBC_2.17" /* its first */
+#endif
 
 /* The original of a hook. One load, once it has been resolved. */
 #define REAL(name)                                                                                \

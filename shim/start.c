@@ -423,5 +423,6 @@ void shim_start(void)
 
 __attribute__((constructor(101))) static void construct(void)
 {
+	sanitizer_begin();
 	shim_start();
 }
