@@ -311,9 +311,10 @@ static void introduce(void)
 	struct record_join join = { 0 };
 	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN };
 	struct iovec part = { &join, sizeof join };
+	static const char namespace[] = "/proc/self/ns/pid";
 	struct stat st;
 
-	if (stat("/proc/self/ns/pid", &st) == 0)
+	if (sysio_call(SYS_newfstatat, AT_FDCWD, (long)namespace, (long)&st, 0, 0, 0) == 0)
 		join.pid_namespace = st.st_ino;
 	join.parent = (uint32_t)sysio_call(SYS_getppid, 0, 0, 0, 0, 0, 0);
 	sysio_call(SYS_prctl, PR_GET_NAME, (long)join.comm, 0, 0, 0, 0);
@@ -372,6 +373,8 @@ static bool start(void)
 	if (getauxval(AT_SECURE) || is_set("HARK_DISABLE"))
 		return false;
 	find_ourselves();
+	/* Ours, too, is the session's time: not what another preload makes of it for the program. */
+	clock_use(real_of_libc("clock_gettime", "GLIBC_2.17"));
 	int error = given && *given ? join(given) : -ENOENT;
 	if (error == -ENOENT || error == -ESTALE) {
 		/* None yet, or one that has ended: we begin our own. */

@@ -22,6 +22,11 @@ struct clock_base {
 	uint32_t counter;      /* 1: ticks are the time-stamp counter; 0: nanoseconds */
 };
 
+typedef int (*clock_function)(clockid_t which, struct timespec *now);
+
+void clock_use(clock_function function);
+	/* Instead of clock_gettime(), which another library may have taken over to show the program a
+	 * time of its own. NULL: nothing changes. Before there are threads. */
 uint64_t clock_monotonic_ns(void);
 int64_t clock_realtime_ns(void);
 bool clock_counter_usable(void);
