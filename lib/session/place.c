@@ -11,12 +11,21 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/sysio.h"
 #include "lib/session/session.h"
 
 enum { CANDIDATES = 4, SESSIONS_MOST = 4096 };
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+
+/* Who owns what is asked by system calls, here and below: under fakeroot libc says that all is root's,
+ * and root's place is closed to us. */
+static uid_t own_uid(void)
+{
+	return (uid_t)syscall(SYS_geteuid);
+}
 
 static bool candidate(unsigned which, char path[PLACE_PATH])
 {
@@ -32,9 +41,9 @@ static bool candidate(unsigned which, char path[PLACE_PATH])
 	if (which == 1 && runtime && *runtime == '/')
 		n = snprintf(path, PLACE_PATH, "%s/hark", runtime);
 	else if (which == 2)
-		n = snprintf(path, PLACE_PATH, "/dev/shm/hark-%u", (unsigned)geteuid());
+		n = snprintf(path, PLACE_PATH, "/dev/shm/hark-%u", (unsigned)own_uid());
 	else if (which == 3)
-		n = snprintf(path, PLACE_PATH, "/tmp/hark-%u", (unsigned)geteuid());
+		n = snprintf(path, PLACE_PATH, "/tmp/hark-%u", (unsigned)own_uid());
 	return n > 0 && n < PLACE_PATH;
 }
 
@@ -44,9 +53,9 @@ static bool is_safe(int fd, uid_t root)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) != 0)
+	if (sysio_fstat(fd, &st) != 0)
 		return false;
-	bool trusted = st.st_uid == geteuid() || st.st_uid == 0 || st.st_uid == root;
+	bool trusted = st.st_uid == own_uid() || st.st_uid == 0 || st.st_uid == root;
 	return trusted && (!(st.st_mode & S_IWOTH) || st.st_mode & S_ISVTX);
 }
 
@@ -56,8 +65,11 @@ static int check_above(int fd)
 {
 	struct stat here, above, root;
 
-	if (stat("/", &root) != 0 || fstat(fd, &here) != 0)
-		return -errno;
+	int error = (int)sysio_call(SYS_newfstatat, AT_FDCWD, (long)"/", (long)&root, 0, 0, 0);
+	if (!error)
+		error = sysio_fstat(fd, &here);
+	if (error)
+		return error;
 	fd = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	while (fd >= 0) {
 		if (!is_safe(fd, root.st_uid)) {
@@ -67,7 +79,7 @@ static int check_above(int fd)
 		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		fd = up;
-		if (fd >= 0 && fstat(fd, &above) == 0 && above.st_ino == here.st_ino &&
+		if (fd >= 0 && sysio_fstat(fd, &above) == 0 && above.st_ino == here.st_ino &&
 		    above.st_dev == here.st_dev) {
 			close(fd);
 			return 0;
@@ -81,9 +93,10 @@ static int check_private(int fd)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) != 0)
-		return -errno;
-	return st.st_uid == geteuid() && (st.st_mode & 077) == 0 ? 0 : -EPERM;
+	int error = sysio_fstat(fd, &st);
+	if (error)
+		return error;
+	return st.st_uid == own_uid() && (st.st_mode & 077) == 0 ? 0 : -EPERM;
 }
 
 /* The directory that is to hold it, and its name there. A path that ends in a slash, or in dots, is
@@ -162,10 +175,10 @@ static int open_control(const char *dir)
 	int error = check_private(dirfd);
 	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	int fd = error ? -1 : openat(dirfd, "control", flags);
-	if (!error && (fd < 0 || fstat(fd, &st) != 0))
-		error = -errno;
+	if (!error)
+		error = fd < 0 ? -errno : sysio_fstat(fd, &st);
 	close(dirfd);
-	if (!error && st.st_uid != geteuid())
+	if (!error && st.st_uid != own_uid())
 		error = -EPERM;
 	else if (!error && !S_ISREG(st.st_mode))
 		error = -EINVAL;
