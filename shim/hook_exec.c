@@ -4,13 +4,15 @@
  * The new program finds the session in its environment. Where the caller passes one that lacks ours,
  * a copy with our two entries is made on the stack: no malloc, since the caller may be a vfork child.
  * Other preloads are kept; ours is added once, and taken out where the program's loader would choke
- * on it.
+ * on it, or where it could not join: in another root, as another user, behind a filter.
  */
 #include <alloca.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/single_threaded.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
@@ -28,7 +30,7 @@ struct carried {
 	const char *preload;  /* its LD_PRELOAD, NULL: none */
 	bool ours;            /* … names us */
 	bool session;         /* it has HARK_SESSION, and it is this one */
-	bool foreign;         /* the program cannot load us */
+	bool foreign;         /* the program cannot load us, or we cannot join from where it is */
 	bool disabled;        /* HARK_DISABLE=1: it shall not be heard */
 	char fds[FDS_ENTRY];  /* HARK_FDS=…, "": only the chosen numbers are captured */
 };
@@ -88,7 +90,23 @@ static void list_duplicates(char entry[FDS_ENTRY])
 
 static bool hears(void)
 {
-	return atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed;
+	return atomic_load(&shim.stage) == SHIM_LISTENING;
+}
+
+/* Where session or shim cannot be opened any more. Behind a filter they could be, but our first steps
+ * in the new program are system calls that may be its end. */
+static bool out_of_reach(void)
+{
+	char control[sizeof shim.session_entry + 16];
+	struct text t = text_in(control, sizeof control);
+
+	if (shim.sandboxed)
+		return true;
+	text_str(&t, shim.session_entry + strlen("HARK_SESSION="));
+	text_str(&t, "/control");
+	text_cstr(&t);
+	return sysio_call(SYS_faccessat, AT_FDCWD, (long)shim.preload, R_OK, 0, 0, 0) != 0 ||
+	       sysio_call(SYS_faccessat, AT_FDCWD, (long)control, R_OK | W_OK, 0, 0, 0) != 0;
 }
 
 /* Whether the environment has to be changed. */
@@ -180,7 +198,7 @@ static void fill(char *const *envp, struct carried *c, char **to, char *preload,
 /* On the caller's stack, so a macro: alloca() belongs to the function that calls it. */
 #define CARRY(envp, is_foreign)                                                                   \
 	struct carried carried;                                                                   \
-	if (look((envp), hears() && (is_foreign), &carried)) {                                    \
+	if (look((envp), hears() && (out_of_reach() || (is_foreign)), &carried)) {                \
 		char **entries = alloca((carried.count + 4) * sizeof *entries);                   \
 		size_t bytes = preload_bytes(&carried);                                           \
 		char *preload = alloca(bytes);                                                    \
@@ -304,7 +322,8 @@ static struct lent *lend_environment(void)
 {
 	struct carried carried;
 
-	if (!__libc_single_threaded || thread_borrows() || !look(environ, false, &carried))
+	if (!__libc_single_threaded || thread_borrows() ||
+	    !look(environ, hears() && out_of_reach(), &carried))
 		return NULL;
 	size_t list = (carried.count + 4) * sizeof(char *), text = preload_bytes(&carried);
 	size_t mapped = sizeof(struct lent) + list + text;
