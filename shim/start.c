@@ -352,6 +352,19 @@ static int join(const char *dir)
 	return t.cut ? -ENAMETOOLONG : 0;
 }
 
+/* Of all processes that cannot join it, one says so. A link needs no descriptor, which may be what is
+ * lacking. */
+static bool first_outside(const char *dir)
+{
+	char path[512];
+	struct text t = text_in(path, sizeof path);
+
+	text_str(&t, dir);
+	text_str(&t, "/outside");
+	text_cstr(&t);
+	return sysio_call(SYS_symlinkat, (long)"1", AT_FDCWD, (long)path, 0, 0, 0) != -EEXIST;
+}
+
 static void find_ourselves(void)
 {
 	Dl_info info;
@@ -375,6 +388,7 @@ static bool start(void)
 	find_ourselves();
 	/* Ours, too, is the session's time: not what another preload makes of it for the program. */
 	clock_use(real_of_libc("clock_gettime", "GLIBC_2.17"));
+	const char *joined = given;
 	int error = given && *given ? join(given) : -ENOENT;
 	if (error == -ENOENT || error == -ESTALE) {
 		/* None yet, or one that has ended: we begin our own. */
@@ -383,13 +397,14 @@ static bool start(void)
 			enter_environment("HARK_DISABLE=1");
 			return false;
 		}
+		joined = dir;
 		error = join(dir);
 		if (!error)
 			enter_environment(shim.session_entry);
 	}
 	if (error) {
 		/* Another user's session (su, sudo) is closed to us by design: no reason to complain. */
-		if (error != -EACCES && error != -EPERM)
+		if (error != -EACCES && error != -EPERM && first_outside(joined))
 			complain("cannot join the session", error);
 		return false;
 	}
