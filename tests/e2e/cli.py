@@ -71,7 +71,7 @@ class Home:
             if child.poll() is None:
                 child.kill()
             child.wait()
-            for pipe in (child.stdin, child.stdout):
+            for pipe in filter(None, (child.stdin, child.stdout)):
                 with contextlib.suppress(OSError):
                     pipe.close()
         # The collectors end by themselves; their directory goes when they have.

@@ -68,6 +68,7 @@ static int nicer(long value) { return setpriority(PRIO_PROCESS, 0, (int)value); 
 static int slack(long value) { return prctl(PR_SET_TIMERSLACK, value); }
 static int reaper(long value) { return prctl(PR_SET_CHILD_SUBREAPER, value, 0, 0, 0); }
 static int death(long value) { return prctl(PR_SET_PDEATHSIG, value, 0, 0, 0); }
+static int mdwe(long value) { return prctl(65 /* PR_SET_MDWE */, value, 0, 0, 0); }
 static int no_new(long value) { return prctl(PR_SET_NO_NEW_PRIVS, value, 0, 0, 0); }
 
 static int open_one(long fd)
@@ -110,6 +111,7 @@ static const struct condition conditions[] = {
 	{ "nonblocking", nonblocking },
 	{ "nice", nicer }, { "slack", slack }, { "reaper", reaper }, { "death", death },
 	{ "no-new-privileges", no_new }, { "timer", timer }, { "child", child },
+	{ "mdwe", mdwe },
 };
 
 static void impose(const char *word)
