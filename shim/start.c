@@ -403,8 +403,10 @@ static bool start(void)
 			enter_environment(shim.session_entry);
 	}
 	if (error) {
-		/* Another user's session (su, sudo) is closed to us by design: no reason to complain. */
-		if (error != -EACCES && error != -EPERM && first_outside(joined))
+		/* Another user's session (su, sudo) is closed to us by design: no reason to complain. Nor
+		 * is there one where the program's stderr is a file of its own, which it may read. */
+		if (error != -EACCES && error != -EPERM &&
+		    (!given || session_owns(given, STDERR_FILENO) != 0) && first_outside(joined))
 			complain("cannot join the session", error);
 		return false;
 	}

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/sysio.h"
 #include "lib/collect/collect.h"
 #include "lib/session/session.h"
 
@@ -103,8 +104,9 @@ static void start(const struct collect_plan *plan, const char *program, int read
 		argv[n++] = deep;
 	}
 	unsetenv("LD_PRELOAD"); /* it does not listen to itself */
-	execv(program, (char *const *)argv);
-	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
+	/* By system call: an outer session's hook would put its preload back, and listen to us. */
+	long error = sysio_call(SYS_execve, (long)program, (long)argv, (long)environ, 0, 0, 0);
+	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror((int)-error));
 	_exit(127);
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -132,6 +133,29 @@ void session_leave(struct session *s)
 	if (s->control)
 		sysio_unmap(s->control, sizeof *s->control);
 	s->control = NULL;
+}
+
+int session_owns(const char *dir, int fd)
+{
+	struct chosen_file chosen[CONTROL_CHOSEN];
+	struct stat st;
+
+	int control = open_in(dir, "control", O_RDONLY, sizeof(struct control), &st);
+	if (control < 0)
+		return control;
+	ssize_t n = sysio_call(SYS_pread64, control, (long)chosen, sizeof chosen,
+			       offsetof(struct control, chosen), 0, 0);
+	sysio_close(control);
+	if (n != sizeof chosen)
+		return n < 0 ? (int)n : -EINVAL;
+	int error = sysio_fstat(fd, &st);
+	if (error)
+		return error == -EBADF ? 0 : error;
+	for (int i = 0; i < CONTROL_CHOSEN; i++)
+		if (chosen[i].known && chosen[i].device == st.st_dev &&
+		    chosen[i].inode == st.st_ino && chosen[i].special == st.st_rdev)
+			return 1;
+	return 0;
 }
 
 bool session_alive(const struct control *control)

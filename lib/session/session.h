@@ -28,6 +28,9 @@ int session_join(struct session *s, const char *dir);
 int session_attach(struct session *s, const char *dir);
 	/* The same, whatever its state. */
 void session_leave(struct session *s);
+int session_owns(const char *dir, int fd);
+	/* Whether that descriptor is a file that the session captures: for who could not join, so without
+	 * mapping anything. 1, 0, or -errno: nobody can tell. */
 bool session_alive(const struct control *control);
 	/* Whether a collector, or the guardian that will become one, is there. No system call. */
 int session_wait_for(struct session *s, enum session_wait what, uint64_t position,

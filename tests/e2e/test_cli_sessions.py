@@ -240,6 +240,34 @@ def a_session_within_a_session(home, expect):
         expect(text.endswith(f"{os.path.basename(path)}\n") and text.count("\n") == 1, text)
 
 
+@cli.case
+def the_inner_one_shows_in_order(home, expect):
+    """To one file, stdout as well: an inner collector writes for itself, not into the outer ring."""
+    both = os.path.join(home.top, "both")
+    loop = "for i in 1 2 3; do echo err $i >&2; echo out $i; done"
+    script = f"{cli.HARK} run sh -c '{loop}'; echo last >&2; echo end"
+    done = home.run("run", "sh", "-c", f"exec >{both} 2>&1; exec {cli.HARK} run sh -c \"$0\"",
+                    script)
+    expect.same((done.returncode, done.stdout, done.stderr), (0, "", ""), "hark run")
+    with open(both, encoding="utf-8") as file:
+        said = file.read().splitlines()
+    want = [f"{what} {i}" for i in "123" for what in ("err", "out")]
+    expect.same(said, want + ["last", "end"], "said")
+
+
+@cli.case
+def no_room_to_join(home, expect):
+    """Where the ring cannot be mapped, hark says so, but never in a file of the program's own."""
+    fail = "(ulimit -v 40000; exec ls /nonexistent %s); cat err"
+    why = "ls: cannot access '/nonexistent': No such file or directory\n"
+    done = home.run("run", "--ring", "64M", "sh", "-c", fail % "2>err")
+    expect.same((done.stdout, done.stderr), (why, ""), "redirected")
+    done = home.run("run", "--ring", "64M", "sh", "-c", fail % "; rm -f err")
+    said = done.stderr.splitlines(keepends=True)
+    expect(said[0].startswith("hark: cannot join the session"), f"as it is: {said}")
+    expect.same(said[1], why, "as it is")
+
+
 # ---- for the shim -------------------------------------------------------------------------------
 
 def ask_session(home, **env):
