@@ -232,6 +232,9 @@ soak: $(PRODUCTS) ## an hour (SOAK_SECONDS) of trouble, and a ledger of what was
 	env SOAK_SECONDS=$(SOAK_SECONDS) $(RUN) -v -t $$(($(SOAK_SECONDS) * 2 + 600)) \
 		tests/stress/test_soak.py
 
+suites: $(PRODUCTS) ## test suites of others, with hark and without; SUITES="…" names some
+	BUILD=$(CURDIR)/build tests/suites/run $(SUITES)
+
 bench: $(PRODUCTS) $(BENCHES) ## measure
 	set -e; for b in $(filter build/tests/bench/bench_%,$(BENCHES)) \
 		$(wildcard tests/bench/bench_*.sh tests/bench/bench_*.py); do \
@@ -293,7 +296,8 @@ clean: ## remove build/
 help: ## this list
 	sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-.PHONY: all deps check asan tsan cover fuzz stress soak bench demo readme lint install clean help
+.PHONY: all deps check asan tsan cover fuzz stress soak suites bench demo readme lint install \
+	clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
