@@ -217,6 +217,7 @@ static void take_note(const char *line, size_t bytes)
 	const char *sink = memmem(line, bytes, " lost: a sink's queue", 21);
 
 	if (!is_note(line, bytes)) {
+		me->others++;
 		if (!take_rest(line, bytes))
 			odd("nobody has said this", line, bytes);
 		return;
@@ -225,9 +226,10 @@ static void take_note(const char *line, size_t bytes)
 		return; /* again */
 	me->seq = seq ? seq : me->seq;
 	me->notes++;
+	me->others += !sink;
 	if (!sink)
 		return;
-	const char *at = memmem(line, bytes, " messages (", 11);
+	const char *at = memmem(line, bytes, " message", 8); /* one, or several */
 	while (at && at > line && isdigit((unsigned char)at[-1]))
 		at--;
 	me->announced += at ? take_number(&at, end) : 0;

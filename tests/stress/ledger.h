@@ -42,7 +42,8 @@ struct heard {
 	uint64_t gaps_count, cuts_count;
 	uint64_t seq;           /* the furthest */
 	uint64_t again;         /* repeats that had to be: the file they were in has been removed */
-	uint64_t bytes, spare;
+	uint64_t bytes;
+	uint64_t others;        /* lines that are no whole message of a talker's, nor hark's */
 	uint64_t last[SLOTS];   /* the furthest number */
 	struct gap gaps[GAPS], cuts[GAPS];
 };

@@ -14,7 +14,7 @@ import time
 import tty
 
 from ledger import (AGAIN, ANNOUNCED, BACKS, CLOSING, CUTS_COUNT, EARS, END, GAPS, GAPS_COUNT, HELD,
-                    HELD_OURS, LONGEST, LONGEST_OURS, MESSAGES, MOOD, ODD, REPEATED, REST, SLOTS,
+                    HELD_OURS, LONGEST, LONGEST_OURS, MESSAGES, MOOD, ODD, OTHERS, REPEATED, REST, SLOTS,
                     TALK, WORKERS, Ledger, count_within)
 from round import HARK, Session, harness
 
@@ -369,9 +369,11 @@ class Life(Session):
         # Without seq, a note that comes again is counted again.
         announced = {f["announced"] for name, f in figures.items() if name != "tcp"}
         missing, doubtful = (figures["console"][key] for key in ("missing", "doubtful"))
+        # What a shell says of its child's death may be among the lost, or a part of a long line.
+        doubtful += figures["rotating"]["others"]
         if len(announced) != 1 or not missing <= announced.pop() <= missing + doubtful:
-            self.complaints.append(f"the console lacks {missing} messages (and {doubtful} whose calls "
-                                   f"did not return), announced are "
+            self.complaints.append(f"the console lacks {missing} messages (and {doubtful} that need "
+                                   f"not be there), announced are "
                                    f"{[f['announced'] for f in figures.values()]}")
         return said, figures
 
@@ -410,6 +412,7 @@ class Life(Session):
             self.complaints.append(f"{name}: {heard[ODD]} odd lines: {self.odd(name)}")
         return {"lost": 0 if name == "console" else lost, "missing": lost, "doubtful": doubtful,
                 "repeated": heard[REPEATED], "announced": heard[ANNOUNCED],
+                "others": heard[OTHERS],
                 "held": heard[HELD], "held_ours": heard[HELD_OURS],
                 "longest": heard[LONGEST], "longest_ours": heard[LONGEST_OURS]}
 
