@@ -15,10 +15,11 @@
 _Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
 
 /* Whose name nobody else may know: it may be gone before the collector has read this. */
-static void introduce(void)
+static void introduce(uint32_t as)
 {
 	struct record_join join = { 0 };
-	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN };
+	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_JOIN,
+				    .detail = as };
 	struct iovec part = { &join, offsetof(struct record_join, path) };
 
 	join.parent = (uint32_t)sysio_call(SYS_getppid, 0, 0, 0, 0, 0, 0);
@@ -33,7 +34,7 @@ void thread_renamed(void)
 	if (shim_listening() && !shim.sandboxed && !thread_borrows()) {
 		thread_know();
 		if (shim_thread.author.tid == shim_thread.author.pid)
-			introduce();
+			introduce(0);
 	}
 	errno = saved;
 }
@@ -72,7 +73,7 @@ who:
 	thread->author.pid = pid;
 	thread->author.tid = (uint32_t)sysio_gettid();
 	if (child)
-		introduce();
+		introduce(JOIN_CHILD);
 }
 
 bool thread_borrows(void)

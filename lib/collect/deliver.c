@@ -378,12 +378,13 @@ static int joined(struct collector *c)
 	const struct reader_record *r = &c->record;
 	struct record_join join = { 0 };
 
-	/* Somebody else had the number before: what he left is not continued. */
-	if (watch_has_ended(&c->watch, r->pid) && deliver_end(c, r->pid) != 0)
-		return -EAGAIN;
-
 	memcpy(&join, r->payload, r->bytes < sizeof join ? r->bytes : sizeof join);
 	join.comm[sizeof join.comm - 1] = join.path[sizeof join.path - 1] = 0;
+	/* Somebody else had the number before: what he left is not continued. So it is with every new child;
+	 * a new image goes on where the process lives that we know. */
+	if ((r->detail == JOIN_CHILD || watch_has_ended(&c->watch, r->pid)) &&
+	    deliver_end(c, r->pid) != 0)
+		return -EAGAIN;
 	if (join.pid_namespace && c->watch.own_namespace &&
 	    join.pid_namespace != c->watch.own_namespace)
 		c->reader.tids_known = false;

@@ -314,10 +314,16 @@ bool watch_any_sandboxed(const struct watch *w)
 	return false;
 }
 
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return fd >= 0 && poll(&p, 1, 0) == 1;
+}
+
 bool watch_has_ended(const struct watch *w, uint32_t pid)
 {
 	const struct watched *p = slot_of(w, pid);
-	return p->pid && p->ended;
+	return p->pid && (p->ended || is_readable(p->pidfd));
 }
 
 void watch_look(struct watch *w)
@@ -333,12 +339,6 @@ void watch_look(struct watch *w)
 bool watch_happened(struct watch *w)
 {
 	return atomic_load_explicit(&w->pending, memory_order_acquire) != 0;
-}
-
-static bool is_readable(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	return fd >= 0 && poll(&p, 1, 0) == 1;
 }
 
 unsigned watch_events(struct watch *w)

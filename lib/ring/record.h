@@ -43,7 +43,7 @@ enum record_source {
 enum record_kind {
 	RECORD_TEXT,   /* bytes, as they were written */
 	RECORD_SYSLOG, /* ident NUL text; detail is the priority */
-	RECORD_JOIN,   /* a process has mapped the session: struct record_join */
+	RECORD_JOIN,   /* a process has mapped the session: struct record_join; detail: JOIN_CHILD or 0 */
 	RECORD_NOTE,   /* hark has to say something: text; detail is the level */
 	RECORD_CLOSED, /* the process has closed a descriptor of a captured file */
 	RECORD_LEAVING, /* the process is about to end: its unfinished lines are all there will be */
@@ -72,6 +72,10 @@ struct record {
 
 enum { RECORD_HEADER = 32 };
 _Static_assert(sizeof(struct record) == RECORD_HEADER, "the header is two units");
+
+/* A JOIN of a process that did not exist before, as forks make them; not of one that was renamed, or
+ * of its next image. */
+enum { JOIN_CHILD = 1 };
 
 struct record_join {
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid, 0: unknown */

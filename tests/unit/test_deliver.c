@@ -161,6 +161,44 @@ static void test_number_has_new_owner(void **state)
 	assert_non_null(strstr(json, "\"comm\":\"newcomer\""));
 }
 
+/* Nothing has been heard of the old one's end yet. */
+static void test_fork_has_the_number_again(void **state)
+{
+	struct record_join join = { .comm = "child", .parent = (uint32_t)getpid() };
+	struct writer child = writer_other();
+	(void)state;
+
+	child.fd = 0xffff;
+	child.kind = RECORD_JOIN;
+	child.source = SOURCE_HARK;
+	child.detail = JOIN_CHILD;
+	case_begin("file:@/json?format=json");
+	say_as(writer_other(), "of the old one");
+	assert_int_equal(say_bytes(child, &join, offsetof(struct record_join, path)), 0);
+	say_as(writer_other(), "of the new one\n");
+	case_settle();
+	assert_non_null(strstr(case_got("json"), "\"msg\":\"of the old one\""));
+	assert_non_null(strstr(case_got("json"), "\"msg\":\"of the new one\""));
+}
+
+static void test_renamed_goes_on_with_the_line(void **state)
+{
+	struct record_join join = { .path = "/bin/image" };
+	struct writer writer = writer_other();
+	(void)state;
+
+	case_begin("file:@/json?format=json");
+	say_as(writer, "begun here, ");
+	writer.fd = 0xffff;
+	writer.kind = RECORD_JOIN;
+	writer.source = SOURCE_HARK;
+	assert_int_equal(say_bytes(writer, &join, sizeof join), 0); /* its next image */
+	case_join((uint32_t)scene.other, "renamed", 0, (uint32_t)getpid());
+	say_as(writer_other(), "ended there\n");
+	case_settle();
+	assert_non_null(strstr(case_got("json"), "\"msg\":\"begun here, ended there\""));
+}
+
 /* ---- who wants it --------------------------------------------------------------------------------- */
 
 static void test_filters(void **state)
@@ -437,6 +475,8 @@ int main(void)
 		CASE(test_death),
 		CASE(test_name_of_the_dead),
 		CASE(test_number_has_new_owner),
+		CASE(test_fork_has_the_number_again),
+		CASE(test_renamed_goes_on_with_the_line),
 		CASE(test_filters),
 		CASE(test_level_of_session),
 		CASE(test_paths),
