@@ -195,8 +195,31 @@ static void fill(char *const *envp, struct carried *c, char **to, char *preload,
 	to[n] = NULL;
 }
 
+/* Tells the collector what is being started, which looks whether it can be heard. Not in our thread's
+ * name: who has said nothing yet stays unknown, and a vfork child's memory is not its own. A full ring
+ * is no reason to wait. */
+static void announce(const char *path)
+{
+	enum { PATH_MOST = 255 };
+	static const struct ring_policy at_once = { .overflow = RING_LOSE_NEWEST };
+	struct record_info info = { .fd = 0xffff, .source = SOURCE_HARK, .kind = RECORD_IMAGE };
+	struct ring_author author = { 0 };
+
+	if (!shim_listening() || shim.sandboxed || shim.session.control->deep ||
+	    atomic_load(&shim.session.control->state) != SESSION_LIVE)
+		return;
+	size_t readable = path ? memory_readable(path, PATH_MOST + 1) : 0;
+	size_t length = readable ? strnlen(path, readable) : 0;
+	if (length == 0 || length == readable)
+		return;
+	author.pid = (uint32_t)sysio_getpid();
+	author.tid = (uint32_t)sysio_gettid();
+	struct iovec part = { (void *)path, length };
+	ring_append(&shim.session.ring, &author, &info, &part, 1, &at_once);
+}
+
 /* On the caller's stack, so a macro: alloca() belongs to the function that calls it. */
-#define CARRY(envp, is_foreign)                                                                   \
+#define CARRY(path, envp, is_foreign)                                                             \
 	struct carried carried;                                                                   \
 	if (look((envp), hears() && (out_of_reach() || (is_foreign)), &carried)) {                \
 		char **entries = alloca((carried.count + 4) * sizeof *entries);                   \
@@ -206,45 +229,46 @@ static void fill(char *const *envp, struct carried *c, char **to, char *preload,
 		(envp) = entries;                                                                 \
 	}                                                                                         \
 	int saved = errno;                                                                        \
+	announce(path);                                                                           \
 	hook_exec_settle();                                                                       \
 	errno = saved
 
 HOOKED int execve(const char *path, char *const argv[], char *const envp[])
 {
-	CARRY(envp, foreign_file(AT_FDCWD, path));
+	CARRY(path, envp, foreign_file(AT_FDCWD, path));
 	return REAL(execve)(path, argv, envp);
 }
 
 HOOKED int execv(const char *path, char *const argv[])
 {
 	char *const *envp = environ;
-	CARRY(envp, foreign_file(AT_FDCWD, path));
+	CARRY(path, envp, foreign_file(AT_FDCWD, path));
 	return REAL(execve)(path, argv, envp);
 }
 
 HOOKED int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	CARRY(envp, foreign_command(file));
+	CARRY(file, envp, foreign_command(file));
 	return REAL(execvpe)(file, argv, envp);
 }
 
 HOOKED int execvp(const char *file, char *const argv[])
 {
 	char *const *envp = environ;
-	CARRY(envp, foreign_command(file));
+	CARRY(file, envp, foreign_command(file));
 	return REAL(execvpe)(file, argv, envp);
 }
 
 HOOKED int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	CARRY(envp, foreign_file(fd, ""));
+	CARRY(NULL, envp, foreign_file(fd, ""));
 	return REAL(fexecve)(fd, argv, envp);
 }
 
 HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[],
 		    int flags)
 {
-	CARRY(envp, foreign_file(directory, path));
+	CARRY(directory == AT_FDCWD ? path : NULL, envp, foreign_file(directory, path));
 	return REAL(execveat)(directory, path, argv, envp, flags);
 }
 
@@ -296,14 +320,14 @@ HOOKED int execle(const char *path, const char *arg, ...)
 HOOKED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	CARRY(envp, foreign_file(AT_FDCWD, path));
+	CARRY(path, envp, foreign_file(AT_FDCWD, path));
 	return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }
 
 HOOKED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	CARRY(envp, foreign_command(file));
+	CARRY(file, envp, foreign_command(file));
 	return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
 }
 

@@ -9,12 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "lib/image/deaf.h"
 #include "lib/image/elf.h"
 
 enum {
@@ -61,26 +59,6 @@ int target_find(const char *name, char path[PATH_MAX])
 			return result;
 		list += length + 1;
 	}
-}
-
-/* ---- privileges: the loader then ignores LD_PRELOAD -------------------------------------------- */
-
-static const char *privileged(const char *path)
-{
-	struct stat st;
-	struct statvfs fs;
-
-	if (stat(path, &st) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ||
-	    (statvfs(path, &fs) == 0 && (fs.f_flag & ST_NOSUID)))
-		return NULL;
-	if ((st.st_mode & S_ISUID) && st.st_uid != getuid())
-		return "is setuid";
-	/* without the group's x, the bit means mandatory locking */
-	if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st.st_gid != getgid())
-		return "is setgid";
-	if (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
-		return "has file capabilities";
-	return NULL;
 }
 
 /* ---- scripts ----------------------------------------------------------------------------------- */
@@ -137,27 +115,14 @@ static int interpreter_of(char *line, char subject[PATH_MAX])
 
 static int judge_elf(struct target *t, const struct elf_facts *facts, char *why, size_t why_bytes)
 {
-	const char *base = strrchr(facts->interpreter, '/');
-
 	if (facts->interpreter[0] && access(facts->interpreter, F_OK) != 0) {
 		snprintf(why, why_bytes, "%s needs the loader %s, which is not there", t->subject,
 			 facts->interpreter);
 		return -ENOENT;
 	}
-	if (!elf_facts_native(facts)) {
-		t->foreign = true;
-		t->deaf = facts->bits != 8 * sizeof(void *) ? "is a 32-bit program"
-							    : "is built for another machine";
-	} else if (elf_facts_static(facts)) {
-		t->deaf = "is static";
-	} else if (facts->interpreter[0] && (!base || strncmp(base, "/ld-linux", 9) != 0)) {
-		t->foreign = true;
-		t->deaf = "uses a C library other than glibc";
-	} else if (facts->go) {
-		t->deaf = "is built by Go, which makes system calls by itself";
-	}
+	t->deaf = deaf_by_format(facts, &t->foreign);
 	if (!t->deaf)
-		t->deaf = privileged(t->subject);
+		t->deaf = deaf_by_rights(t->subject);
 	return 0;
 }
 
@@ -169,7 +134,7 @@ static int look_at(struct target *t, char *why, size_t why_bytes)
 
 	int fd = open(t->subject, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
-		t->deaf = privileged(t->subject);
+		t->deaf = deaf_by_rights(t->subject);
 		return 0;
 	}
 	int error = elf_facts_read(&facts, fd);

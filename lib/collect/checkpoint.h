@@ -25,6 +25,8 @@ struct checkpoint_person {
 	char comm[16];
 };
 
+enum { CHECKPOINT_DEAF = 16 };
+
 struct checkpoint {
 	uint64_t position;     /* of the next record */
 	uint64_t done;         /* bytes of that record that became messages already */
@@ -45,6 +47,8 @@ struct checkpoint {
 	uint64_t open_lines;   /* streams of bytes whose last one was no newline (1 << number) */
 	uint64_t people;       /* processes, as watch_save() wrote them */
 	uint64_t sandboxes;    /* processes that said they will not wake us (control->polled) */
+	uint64_t deaf[CHECKPOINT_DEAF]; /* programs of which it was said that no hook hears them */
+	uint64_t deaf_count;
 };
 
 struct checkpoint_slot;

@@ -360,6 +360,7 @@ static void collect(struct collector *c, int *guardian)
 		round_last_words(c);
 		losses_announce(c, false);
 		trouble_announce(c);
+		image_announce(c);
 		round_write_down(c);
 		round_pump(c, &wait);
 		stats_publish(c, records == 0);

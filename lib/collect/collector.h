@@ -23,6 +23,13 @@ struct route {
 	uint64_t lost_messages, lost_bytes, long_messages, long_bytes;
 };
 
+enum { IMAGE_PATH = 256, IMAGES_WAITING = 16, IMAGES_HEARD = 64 };
+
+struct image {
+	uint32_t pid;
+	char path[IMAGE_PATH];
+};
+
 struct collector {
 	const struct collect_plan *plan;
 	struct session session;
@@ -53,6 +60,9 @@ struct collector {
 	uint64_t looked_ns;         /* at processes of whose end we are not told */
 	uint64_t end_ns;            /* asked to end: how long what was said may still be waited for */
 	uint64_t retry_ns;          /* while a full sink is waited for: when to look again */
+	struct image images[IMAGES_WAITING]; /* started, not looked at yet */
+	unsigned image_count;
+	uint64_t heard[IMAGES_HEARD];  /* files that hooks hear, as far as remembered */
 	char source[1100];
 	char step[256];             /* of setting up: what is being opened, in words */
 	struct collect_delivery delivery;
@@ -120,5 +130,11 @@ void losses_resume(struct collector *c);
 /* trouble.c */
 void trouble_announce(struct collector *c);
 	/* Says once in a session which sinks back off, and why, on consoles and in lines of messages. */
+
+/* image.c */
+void image_started(struct collector *c);
+	/* c->record names a program that is being started. */
+void image_announce(struct collector *c);
+	/* Says which of them no hook hears, each once in a session. */
 
 #endif

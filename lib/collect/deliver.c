@@ -434,6 +434,9 @@ int deliver_record(struct collector *c)
 	case RECORD_CLOSED:
 		c->look_at_console = true;
 		break;
+	case RECORD_IMAGE:
+		image_started(c);
+		break;
 	default:
 		break;
 	}

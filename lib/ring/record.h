@@ -49,6 +49,7 @@ enum record_kind {
 	RECORD_LEAVING, /* the process is about to end: its unfinished lines are all there will be */
 	RECORD_LOG,    /* said by hark_log(): text; detail is the level */
 	RECORD_SANDBOX, /* from here on the process may not wake anybody; detail 0: it may after all */
+	RECORD_IMAGE,   /* the process is about to become, or start, the program of that path */
 	RECORD_KIND_NR
 };
 

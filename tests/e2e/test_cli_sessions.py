@@ -71,6 +71,38 @@ def asked_for_it_says_nothing(home, expect):
     expect.same(done.stderr, "heard\n", "stderr")
 
 
+@cli.case
+def deaf_children_are_named_once(home, expect):
+    """A program that no hook hears is named, once, where hark may speak; nowhere else."""
+    static_program(home)
+    deaf = {"./static": "is static", "/usr/bin/fzf": "is built by Go, which makes system calls by "
+            "itself"}
+    deaf = {path: why for path, why in deaf.items()
+            if os.access(os.path.join(home.top, path), os.X_OK)}
+    script = "".join(f"{path} --version; " for path in deaf) * 3 + \
+        "ls /nonexistent; python3 -Sc 'import os; os.spawnlp(0, \"static\", \"static\")'; " \
+        "env -i ./static; nothing-there; exit 5"
+    done = home.run("run", "--to", "console", "--to", "file:json?format=json", "--to",
+                    "file:raw?format=raw", "--", "bash", "-c", script,
+                    env={"PATH": f"{home.top}:/usr/bin:/bin"})
+    expect.same(done.returncode, 5, "exit status")
+    cli.wait_for(lambda: not os.listdir(home.runtime))
+    with open(os.path.join(home.top, "raw"), encoding="utf-8") as file:
+        for name, text in (("raw", file.read()), ("the console", done.stderr)):
+            expect("ls: cannot access" in text and "hark" not in text and "started" not in text,
+                   f"{name}: {text!r}")
+    said = [m for m in cli.harness.read_messages(os.path.join(home.top, "json"))
+            if m["source"] == "hark"]
+    expect.same(sorted((m["msg"], m["level"]) for m in said),
+                sorted((f"started {path}, which {why}: only deep mode hears it", "notice")
+                       for path, why in deaf.items()), "named")
+    out = os.path.join(home.top, "deep")
+    home.run("run", "--deep", "--to", f"file:{out}?format=json", "--", "bash", "-c", "./static; true")
+    cli.wait_for(lambda: not os.listdir(home.runtime))
+    expect.same([m["msg"] for m in cli.harness.read_messages(out)], ["from a static program"],
+                "in deep mode")
+
+
 # ---- live sessions ------------------------------------------------------------------------------
 
 SAY_AND_WAIT = "while read line; do echo $line >&2; echo done; done"

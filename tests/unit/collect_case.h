@@ -252,6 +252,7 @@ static inline unsigned case_round(void)
 	round_last_words(c);
 	losses_announce(c, false);
 	trouble_announce(c);
+	image_announce(c);
 	round_write_down(c);
 	round_pump(c, &scene.wait);
 	return records;
