@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/sysio.h"
+#include "lib/base/testpoint.h"
 
 static clock_function read_clock = clock_gettime;
 
@@ -29,7 +30,7 @@ int64_t clock_realtime_ns(void)
 	struct timespec ts;
 
 	read_clock(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec + testpoint_clock_offset_ns();
 }
 
 bool clock_counter_usable(void)
@@ -38,6 +39,8 @@ bool clock_counter_usable(void)
 	static const char path[] =
 		"/sys/devices/system/clocksource/clocksource0/current_clocksource";
 	char name[32] = "";
+	if (testpoint_no_counter())
+		return false;
 	int fd = sysio_open(path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;

@@ -4,6 +4,7 @@
 #include "lib/base/testpoint.h"
 
 #ifdef HARK_TESTPOINTS
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -41,5 +42,24 @@ void testpoint_from_environment(void)
 	const char *count = strchr(colon + 1, ':');
 	passings_left = count ? atoi(count + 1) : 1;
 	testpoint_handler = act;
+}
+
+int64_t testpoint_clock_offset_ns(void)
+{
+	const char *path = getenv("HARK_TESTCLOCK");
+	char text[32] = "";
+
+	int fd = path ? sysio_open(path, O_RDONLY | O_CLOEXEC, 0) : -1;
+	if (fd < 0)
+		return 0;
+	ssize_t n = sysio_read(fd, text, sizeof text - 1);
+	sysio_close(fd);
+	return n > 0 ? strtoll(text, NULL, 10) : 0;
+}
+
+bool testpoint_no_counter(void)
+{
+	const char *word = getenv("HARK_TESTCOUNTER");
+	return word && *word == '0';
 }
 #endif

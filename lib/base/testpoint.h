@@ -8,6 +8,9 @@
 #ifndef HARK_BASE_TESTPOINT_H
 #define HARK_BASE_TESTPOINT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #ifdef HARK_TESTPOINTS
 extern void (*testpoint_handler)(const char *name);
 void testpoint_from_environment(void);
@@ -18,8 +21,15 @@ void testpoint_from_environment(void);
 		if (testpoint_handler)                                                            \
 			testpoint_handler(#name);                                                 \
 	} while (0)
+int64_t testpoint_clock_offset_ns(void);
+	/* The file that HARK_TESTCLOCK names holds a number of nanoseconds, by which somebody has set the
+	 * clock in the meantime. 0 without it. */
+bool testpoint_no_counter(void);
+	/* HARK_TESTCOUNTER=0: this machine's time-stamp counter is of no use. */
 #else
 #define TESTPOINT(name) ((void)0)
+static inline int64_t testpoint_clock_offset_ns(void) { return 0; }
+static inline bool testpoint_no_counter(void) { return false; }
 #endif
 
 #endif

@@ -31,6 +31,8 @@ static const char *const internal[] = {
 	"HARK_FDS",
 #ifdef HARK_TESTPOINTS
 	"HARK_TESTPOINT",
+	"HARK_TESTCLOCK",
+	"HARK_TESTCOUNTER",
 #endif
 };
 
