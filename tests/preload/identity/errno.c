@@ -136,8 +136,9 @@ static void say_processes(void)
 		state("in the child after speaking: %d", errno);
 		_exit(0);
 	}
-	state("in the parent: %d", errno);
-	waitpid(pid, &status, 0);
+	int kept = errno;
+	waitpid(pid, &status, 0); /* so that the statements have an order */
+	state("in the parent: %d", kept);
 	AFTER(system("exit 3"));
 }
 
