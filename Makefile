@@ -195,7 +195,8 @@ HANDS         = build/asan/tests/fuzz/test_hands
 SCRIPT_TESTS  = $(foreach ext,sh py,$(wildcard tests/preload/test_*.$(ext) \
 	tests/preload/*/test_*.$(ext) tests/e2e/test_*.$(ext) tests/e2e/*/test_*.$(ext)))
 STRESS_TESTS  = $(STRESS:%=build/%) $(wildcard tests/stress/test_*.sh tests/stress/test_*.py)
-CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports
+CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports \
+	tests/traps.py
 TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(HANDS) $(SCRIPT_TESTS) $(STRESS_TESTS)
 TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC)
 
@@ -204,6 +205,12 @@ deps: ## install what a fresh Debian 12 lacks
 
 check: $(TEST_PROGRAMS) $(filter build/%,$(TESTS)) ## run the tests; TESTS="…" names some of them
 	$(RUN) $(TESTS)
+
+# Only the cases that tests/traps.txt names, and what came of them.
+TRAPS = $(shell tests/traps.py --tests)
+traps: $(TEST_PROGRAMS) $(filter build/%,$(TRAPS)) ## the cases that broke other tools, one by one
+	TRAPS=1 $(RUN) --cases build/traps.cases $(TRAPS) || :
+	tests/traps.py --verdicts build/traps.cases
 
 asan: $(UNIT:%=build/asan/%) ## unit tests under AddressSanitizer and UBSan
 	$(RUN) -t 180 $^
@@ -243,8 +250,9 @@ bench: $(PRODUCTS) $(BENCHES) ## measure
 demo: all ## a look at it
 	scripts/demo
 
-readme: all ## README.md's tables, from the source
+readme: all ## the tables of README.md and ARCHITECTURE.md, from the source
 	scripts/check-readme --write
+	tests/traps.py --write
 
 C_FILES = $(wildcard lib/*.[ch] lib/*/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch] \
 	tests/*/*/*.[ch])
@@ -296,7 +304,7 @@ clean: ## remove build/
 help: ## this list
 	sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-.PHONY: all deps check asan tsan cover fuzz stress soak suites bench demo readme lint install \
+.PHONY: all deps check traps asan tsan cover fuzz stress soak suites bench demo readme lint install \
 	clean help
 .SECONDARY:
 .DELETE_ON_ERROR:

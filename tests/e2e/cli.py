@@ -96,13 +96,18 @@ def wait_for(look, limit=LIMIT):
 CASES = []
 
 
-def case(function):
+def with_home(function):
+    """function(home, expect) as a case of harness.run_tap()."""
     def body():
         with contextlib.ExitStack() as stack:
             complaints = []
             function(Home(stack), Expect(complaints))
             return complaints
-    CASES.append((function.__name__, body))
+    return body
+
+
+def case(function):
+    CASES.append((function.__name__, with_home(function)))
     return function
 
 

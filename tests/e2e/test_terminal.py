@@ -9,13 +9,17 @@ and terminal.py.
 
 import os
 import re
+import shutil
 import signal
+import time
 
 import cli
+import harness
 from terminal import Terminal, plain
 
 PLAIN = [cli.HARK, "run", "--to", "console?format=raw", "--"]
 PRETTY = [cli.HARK, "run", "--"]
+SHOWN_MS = 20
 
 
 # ---- order --------------------------------------------------------------------------------------
@@ -176,6 +180,83 @@ def progress_bars(home, expect):
             seen.append(tty.end()[1])
     expect.same(seen[1], seen[0], "raw console")
     expect(plain(seen[2]).endswith(b"done 5 of 5\r\nend\r\n"), f"pretty console: {seen[2]!r}")
+
+
+ECHO = """
+import os, termios, tty
+tty.setraw(0)
+os.write(2, b"ready")
+while (c := os.read(0, 1)) != b"q":
+    os.write(2, c)
+"""
+
+
+@cli.case
+def a_byte_is_shown_at_once(home, expect):
+    """Within 20 ms of the key, for the middle one of sixty."""
+    for prefix in PLAIN, PRETTY:
+        with Terminal(home, [*prefix, "python3", "-Sc", ECHO]) as tty:
+            at = tty.wait_for("ready")
+            taken = []
+            for i in range(60):
+                letter = "abcdefghij"[i % 10]
+                started = time.monotonic()
+                tty.type(letter)
+                at = tty.wait_for(letter, at)
+                taken.append((time.monotonic() - started) * 1000)
+            tty.type("q")
+            expect.same(tty.end()[0], 0, f"{prefix}: exit status")
+        print(f"# a byte on the screen: {sorted(taken)[30]:.2f} ms, at most {max(taken):.2f}",
+              flush=True)
+        expect(sorted(taken)[30] < SHOWN_MS, f"{prefix}: {sorted(taken)}")
+
+
+@cli.case
+def what_is_drawn_reaches_the_terminal(home, expect):
+    """A prompt in colour, a line that is redrawn, the cursor moved: undecorated, as it was said, and
+    before the line has an end. A file gets the last state of it."""
+    draw = r"printf '\033[1;32mcolour\033[0m> ' >&2; read x; " \
+           r"for i in 1 2 3 4 5; do printf '\rdone %d of 5\033[K' $i >&2; sleep 0.02; done; " \
+           r"printf '\n' >&2; printf '\033[?25lhidden\033[?25h' >&2; read x; exit 3"
+    log = os.path.join(home.top, "log")
+    to_file = [*PRETTY[:2], "--to", "console", "--to", f"file:{log}?format=json", "--"]
+    for prefix in PLAIN, PRETTY, to_file:
+        with Terminal(home, [*prefix, "sh", "-c", draw]) as tty:
+            at = tty.wait_for("\x1b\\[1;32mcolour\x1b\\[0m> ")
+            tty.type("\n")
+            at = tty.wait_for("done 5 of 5", at)
+            at = tty.wait_for("\x1b\\[\\?25lhidden\x1b\\[\\?25h", at)
+            tty.type("\n")
+            status, screen = tty.end()
+        expect.same(status, 3, f"{prefix}: exit status")
+        expect.same(plain(screen).count(b"colour>"), 1, f"{prefix}: times asked")
+        start = screen.split(b"\x1b[1;32m")[0]
+        expect.same(start, b"", f"{prefix}: before the prompt")
+    cli.wait_for(lambda: not os.listdir(home.runtime))
+    said = [m["msg"] for m in harness.read_messages(log)]
+    drawn = [text for text in said if "done" in text]
+    expect.same(len(drawn), 1, f"redrawn lines in the file: {said}")
+    expect("done 5 of 5" in drawn[-1] and "done 1" not in drawn[-1], f"its last state: {said}")
+
+
+@cli.case
+def fzf_on_the_terminal(home, expect):
+    """It draws on stderr by system calls of its own, so it is heard through a pseudo-terminal."""
+    if not shutil.which("fzf"):
+        raise harness.Skip("fzf is not installed")
+    for prefix in [], PRETTY:
+        script = "x=$(seq 1000 | \"$@\" fzf --height 5 --no-mouse); echo \"<$? $x>\""
+        with Terminal(home, ["bash", "-c", script, "bash", *prefix]) as tty:
+            at = tty.wait_for("\x1b\\[6n")  # where is the cursor?
+            tty.type("\x1b[1;1R")
+            at = tty.wait_for("1000/1000", at)
+            tty.type("77")
+            at = tty.wait_for("28/1000", at)  # that have two sevens
+            tty.type("7")
+            at = tty.wait_for("1/1000", at)
+            tty.type("\r")
+            tty.wait_for("<0 777>", at)
+            expect.same(tty.end()[0], 0, f"{prefix}: exit status")
 
 
 # ---- job control --------------------------------------------------------------------------------

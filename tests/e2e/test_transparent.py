@@ -125,6 +125,7 @@ CONDITIONS = {
     "reaper": ["reaper=1"],
     "death-signal": ["death=10"],
     "no-new-privileges": ["no-new-privileges=1"],
+    "no-write-execute": ["no-write-execute"],
     "timer": ["timer=50"],
     "inherited-child": ["child=3"],
 }

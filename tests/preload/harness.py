@@ -8,16 +8,12 @@ the real descriptor 2, and the messages that hark made. A run has a directory, a
 and an environment of its own, and leaves no process behind. Descriptors 0 to 3 are all that the
 program gets. Descriptor 2 can be of several kinds, see CHANNELS.
 
-Programs under test are compiled by build(), a variant (see VARIANTS) each; run_tap() runs the cases
-of a test several at a time and speaks TAP.
+Programs under test are compiled by build(), a variant (see VARIANTS) each. tap.py runs the cases.
 """
 
-import argparse
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
-import fnmatch
 import json
 import os
 import pty
@@ -34,6 +30,10 @@ import time
 import tty
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+# pylint: disable-next=wrong-import-position,unused-import
+from tap import Skip, arguments, run_tap  # noqa: E402, F401  the runners find them here
+
 HERE = os.path.join(ROOT, "tests", "preload")
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 HARK = os.path.join(BUILD, "hark")
@@ -445,47 +445,6 @@ def cases_of(program):
                           check=True, text=True, env=environment("/nonexistent"))
     rows = (line.partition("\t") for line in done.stdout.splitlines())
     return [(name, set(flags.split())) for name, _, flags in rows]
-
-
-# ---- TAP ---------------------------------------------------------------------------------------
-
-def arguments(description):
-    """The command line that all the runners share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("-j", type=int, default=2 * len(os.sched_getaffinity(0)), metavar="JOBS")
-    parser.add_argument("-l", "--list", action="store_true", help="name the cases, run none")
-    parser.add_argument("--native", action="store_true",
-                        help="without hark: check that the cases themselves hold water")
-    parser.add_argument("patterns", nargs="*", help="run only cases matching one of these globs")
-    return parser.parse_args()
-
-
-def run_tap(cases, args):
-    """cases: (name, function) pairs. A function returns its complaints, [] when all is well.
-    Runs them args.j at a time, prints TAP in order, returns the exit status."""
-    if args.patterns:
-        cases = [c for c in cases if any(fnmatch.fnmatch(c[0], p) for p in args.patterns)]
-    if args.list:
-        print("\n".join(name for name, _ in cases))
-        return 0
-    print(f"1..{len(cases)}")
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
-        running = [(name, pool.submit(guarded, function)) for name, function in cases]
-        for number, (name, future) in enumerate(running, 1):
-            complaints = future.result()
-            for complaint in complaints:
-                print("# " + str(complaint)[:2000].replace("\n", "\n#   "))
-            print(f"{'not ok' if complaints else 'ok'} {number} - {name}", flush=True)
-            failed += bool(complaints)
-    return 1 if failed else 0
-
-
-def guarded(function):
-    try:
-        return function()
-    except Exception as error:  # pylint: disable=broad-except  # a case, not the test, fails
-        return [f"{type(error).__name__}: {error}"]
 
 
 def require_hark(args):

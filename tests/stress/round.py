@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "preload"))
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+import traps  # noqa: E402, F401  pylint: disable=wrong-import-position,unused-import
 from heard import PATTERNS, THREADS, Account, Drain, Heard, Peer  # noqa: E402
 
 HARK = harness.HARK

@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import ctypes
 import dataclasses
-import fnmatch
 import os
 import random
 import shutil
@@ -28,7 +27,7 @@ import sys
 import time
 
 from heard import Plan
-from round import HARK, LossRound, Round, rotated, talker
+from round import HARK, LossRound, Round, rotated, talker, traps
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -109,8 +108,7 @@ def play(plan, seed, messages, keep):
 
 def rounds(args, seconds):
     """(name, seed, plan, messages), for as long as it is wanted."""
-    kinds = [k for k in KINDS + LOSSES
-             if not args.patterns or any(fnmatch.fnmatch(k.kind, p) for p in args.patterns)]
+    kinds = [k for k in KINDS + LOSSES if traps.chosen(__file__, k.kind, args.patterns)]
     long = seconds >= 10
     count = args.rounds or (100 if long else len(kinds))
     messages = args.messages or (250000 if long else 20000)
@@ -131,8 +129,13 @@ def main():
     parser.add_argument("--messages", type=int, help="of each thread")
     parser.add_argument("--varied", action="store_true", help="draw the plan, too")
     parser.add_argument("--keep", help="copy the files of a round that failed to this directory")
-    parser.add_argument("patterns", nargs="*", help="only kinds that match one of these globs")
+    parser.add_argument("-l", "--list", action="store_true", help="name the kinds, play none")
+    parser.add_argument("patterns", nargs="*",
+                        help="only kinds that match one of these globs, or a trap's number")
     args = parser.parse_args()
+    if args.list:
+        print("\n".join(traps.named(__file__, kind.kind) for kind in KINDS + LOSSES))
+        return
     if not os.access(HARK, os.X_OK):
         sys.exit(f"{HARK} is not there: run make first")
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -149,7 +152,8 @@ def main():
         if complaints:
             print(f"# {plan}")
         verdict = "not ok" if complaints else "ok"
-        print(f"{verdict} {number} - {name} --seed {seed}: {figures}", flush=True)
+        print(f"{verdict} {number} - {traps.named(__file__, name)} --seed {seed}: {figures}",
+              flush=True)
         failed += bool(complaints)
     print(f"1..{number}")
     sys.exit(1 if failed else 0)

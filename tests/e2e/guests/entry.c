@@ -71,6 +71,16 @@ static int death(long value) { return prctl(PR_SET_PDEATHSIG, value, 0, 0, 0); }
 static int mdwe(long value) { return prctl(65 /* PR_SET_MDWE */, value, 0, 0, 0); }
 static int no_new(long value) { return prctl(PR_SET_NO_NEW_PRIVS, value, 0, 0, 0); }
 
+/* What systemd calls MemoryDenyWriteExecute. */
+static int no_write_execute(long unused)
+{
+	enum { SET_MDWE = 65, REFUSE_EXEC_GAIN = 1 };
+
+	(void)unused;
+	/* a kernel that does not know it has no such condition */
+	return prctl(SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0) != 0 && errno != EINVAL;
+}
+
 static int open_one(long fd)
 {
 	int made = open("/dev/null", O_RDWR);
@@ -111,7 +121,7 @@ static const struct condition conditions[] = {
 	{ "nonblocking", nonblocking },
 	{ "nice", nicer }, { "slack", slack }, { "reaper", reaper }, { "death", death },
 	{ "no-new-privileges", no_new }, { "timer", timer }, { "child", child },
-	{ "mdwe", mdwe },
+	{ "mdwe", mdwe }, { "no-write-execute", no_write_execute },
 };
 
 static void impose(const char *word)

@@ -131,6 +131,22 @@ static void say_dlopen_deep(void)
 	speak("with bindings of its own");
 }
 
+/* A second libc, in a namespace where nothing of ours is. */
+static void say_dlmopen(void)
+{
+	void *handle = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		give_up(dlerror());
+	ssize_t (*writes)(int, const void *, size_t);
+	int (*prints)(int, const char *, ...);
+	*(void **)&writes = dlsym(handle, "write");
+	*(void **)&prints = dlsym(handle, "dprintf");
+	fprintf(stderr, "by the first libc\n");
+	state("write %zd", writes(2, "by the second libc\n", 19));
+	state("dprintf %d", prints(2, "%s\n", "by its stdio"));
+	fprintf(stderr, "by the first again\n");
+}
+
 static void first(void) { fprintf(stderr, "registered first, said last\n"); }
 static void second(void) { dprintf(2, "registered second\n"); }
 static void third(int status, void *text) { fprintf(stderr, "%s %d\n", (char *)text, status); }
@@ -190,6 +206,7 @@ static const struct test_case cases[] = {
 	CASE(library_destructor_syslog, "late"),
 	CASE(dlopen, "either late"),
 	CASE(dlopen_deep, ""),
+	CASE(dlmopen, "either"),
 	CASE(atexit, ""),
 	CASE(atexit_leaves, "late"),
 	CASE(last_flush, ""),

@@ -1,0 +1,66 @@
+/*
+ * sandbox.c - T10: a filter that kills on every call but the few that the program itself makes.
+ *
+ * Run by test_traps.py natively and under hark, with a pipe as stdin whose end lets it end.
+ */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <syslog.h>
+
+#include "tests/preload/case.h"
+
+#define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)
+#define ALLOW_IF(number)                                                                          \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                                        \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static struct sock_filter filter[] = {
+	LOAD(offsetof(struct seccomp_data, nr)),
+	ALLOW_IF(SYS_write), ALLOW_IF(SYS_read), ALLOW_IF(SYS_exit_group),
+	ALLOW_IF(SYS_rt_sigreturn),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+static struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
+
+static void behind(int installed)
+{
+	char c;
+
+	if (installed)
+		give_up("a filter");
+	for (int i = 0; i < 1000; i++)
+		if (write(2, "behind the filter\n", 18) != 18)
+			_exit(3);
+	fputs("by stdio\n", stderr);
+	/* The collector has to come by itself. */
+	_exit(read(0, &c, 1) == 0 ? 5 : 4);
+}
+
+static void prepare(void)
+{
+	fputs("before the filter\n", stderr);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		give_up("no new privileges");
+}
+
+static void say_by_prctl(void)
+{
+	prepare();
+	behind(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void say_by_seccomp(void)
+{
+	prepare();
+	behind((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
+
+static const struct test_case cases[] = {
+	CASE(by_prctl, ""),
+	CASE(by_seccomp, ""),
+};
+
+CASES_MAIN(cases)
