@@ -346,8 +346,9 @@ static struct lent *lend_environment(void)
 {
 	struct carried carried;
 
-	if (!__libc_single_threaded || thread_borrows() ||
-	    !look(environ, hears() && out_of_reach(), &carried))
+	/* Who joined no session has no memory to tell a borrower by. */
+	if (!hears() || !__libc_single_threaded || thread_borrows() ||
+	    !look(environ, out_of_reach(), &carried))
 		return NULL;
 	size_t list = (carried.count + 4) * sizeof(char *), text = preload_bytes(&carried);
 	size_t mapped = sizeof(struct lent) + list + text;
