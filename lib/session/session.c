@@ -47,43 +47,45 @@ static int open_in(const char *dir, const char *name, int access, size_t least, 
 	return error ? error : fd;
 }
 
-/* All of it for reading, then, in the same place, what everybody writes. The settings' mapping is of a
- * descriptor that cannot write: so nobody who has lost the right to open the file can make it do so. */
-static int map_parts(struct session *s, int fd, int writable_fd)
+static int map_for_reading(struct session *s, const char *dir, struct stat *st)
 {
-	const size_t bytes = sizeof(struct control), writable = bytes - CONTROL_SETTINGS;
-
-	void *at = sysio_map(bytes, PROT_READ, MAP_SHARED, fd, 0);
+	int fd = open_in(dir, "control", O_RDONLY, sizeof(struct control), st);
+	if (fd < 0)
+		return fd;
+	void *at = sysio_map(sizeof(struct control), PROT_READ, MAP_SHARED, fd, 0);
+	sysio_close(fd);
 	if (sysio_is_error(at))
 		return (int)(intptr_t)at;
-	long error = sysio_call(SYS_mmap, (long)((char *)at + CONTROL_SETTINGS), (long)writable,
-				PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, writable_fd,
-				CONTROL_SETTINGS);
-	if (error < 0 && error > -4096) {
-		sysio_unmap(at, bytes);
-		return (int)error;
-	}
 	s->control = at;
 	return 0;
 }
 
-static int map_control(struct session *s, const char *dir)
+/* In the same place, what everybody writes. The settings' mapping is of a descriptor that cannot write: so
+ * nobody who has lost the right to open the file can make it do so. */
+static int map_for_writing(struct session *s, const char *dir, const struct stat *seen)
 {
-	struct stat st, writable;
+	struct stat st;
 
-	int fd = open_in(dir, "control", O_RDONLY, sizeof(struct control), &st);
+	int fd = open_in(dir, "control", O_RDWR, sizeof(struct control), &st);
 	if (fd < 0)
 		return fd;
-	int writable_fd = open_in(dir, "control", O_RDWR, sizeof(struct control), &writable);
-	int error = writable_fd < 0 ? writable_fd : 0;
-	if (!error && (st.st_ino != writable.st_ino || st.st_dev != writable.st_dev))
-		error = -EINVAL;
-	if (!error)
-		error = map_parts(s, fd, writable_fd);
-	if (writable_fd >= 0)
-		sysio_close(writable_fd);
+	long result = -EINVAL;
+	if (st.st_ino == seen->st_ino && st.st_dev == seen->st_dev)
+		result = sysio_call(SYS_mmap, (long)((char *)s->control + CONTROL_SETTINGS),
+				    sizeof(struct control) - CONTROL_SETTINGS,
+				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+				    CONTROL_SETTINGS);
 	sysio_close(fd);
-	return error;
+	return result < 0 && result > -4096 ? (int)result : 0;
+}
+
+/* One descriptor at a time: the program may have no more to spare. */
+static int map_control(struct session *s, const char *dir)
+{
+	struct stat st;
+
+	int error = map_for_reading(s, dir, &st);
+	return error ? error : map_for_writing(s, dir, &st);
 }
 
 static int map_ring(struct session *s, const char *dir)
@@ -102,10 +104,9 @@ int session_attach(struct session *s, const char *dir)
 {
 	*s = (struct session){ 0 };
 	int error = map_control(s, dir);
-	if (error)
-		return error;
 	struct control *c = s->control;
-	if (c->magic != CONTROL_MAGIC || c->bytes != sizeof *c || c->chosen_count > CONTROL_CHOSEN)
+	if (!error && (c->magic != CONTROL_MAGIC || c->bytes != sizeof *c ||
+		       c->chosen_count > CONTROL_CHOSEN))
 		error = -EINVAL;
 	if (!error)
 		error = map_ring(s, dir);
