@@ -246,7 +246,7 @@ def a_sink_that_recovers(home, expect):
         child.stdin.write(line + "\n")
         child.stdin.flush()
         child.stdout.readline()
-    cli.wait_for(lambda: stats(home, child.pid)["sinks"][0]["error"])
+    cli.wait_for(lambda: any(s["error"] for s in stats(home, child.pid)["sinks"]))
     expect.same(stats(home, child.pid)["sinks"][0]["error"], "No such file or directory", "error")
     os.mkdir(os.path.join(home.top, "later"))
     log = os.path.join(home.top, "later", "log")
