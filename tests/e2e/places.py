@@ -175,10 +175,14 @@ def read(path):
         return b""
 
 
+def sizes(one):
+    return {name: len(data) for name, data in one.files.items()}
+
+
 def same(expect, what, native, heard):
     expect.same(heard.status, native.status, f"{what}: status ({heard.stderr[-400:]!r})")
     expect.same(heard.stdout, native.stdout, f"{what}: stdout")
-    expect.same(heard.files, native.files, f"{what}: files")
+    expect(heard.files == native.files, f"{what}: files {sizes(heard)}, expected {sizes(native)}")
     expect.same(heard.said(), native.said(), f"{what}: said")
     expect(len(heard.own()) <= 1, f"{what}: more than one word of hark's: {heard.own()}")
     expect.same(heard.left, [], f"{what}: left behind")
