@@ -84,6 +84,15 @@ def command_line(pid):
         return file.read()
 
 
+def lives(pid):
+    """Not if it is a zombie: it may be nobody's to reap."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_for(look, limit=LIMIT):
     until = time.monotonic() + limit
     while not (found := look()):

@@ -192,10 +192,7 @@ def salvage(home, expect):
     child.stdin.flush()
     expect.same(child.wait(cli.LIMIT), -signal.SIGKILL, "the program's end")
     kill_collector(row)
-    cli.wait_for(lambda: not any(os.path.exists(f"/proc/{row[key]}") and
-                             open(f"/proc/{row[key]}/stat", encoding="utf-8").read()
-                             .rpartition(")")[2].split()[0] != "Z"
-                             for key in ("collector_pid", "guardian_pid")))
+    cli.wait_for(lambda: not any(cli.lives(row[key]) for key in ("collector_pid", "guardian_pid")))
     first, second = home.run("true").stderr, home.run("true").stderr
     expect("hark salvage" in first, f"not announced: {first!r}")
     expect("hark salvage" not in second, f"announced again: {second!r}")

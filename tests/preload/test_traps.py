@@ -231,7 +231,7 @@ def setuid_in(folder, home, expect):
     subprocess.run(["gcc", "-o", program, source], check=True)
     os.chown(program, 12345, 12345)
     os.chmod(program, 0o4755)
-    os.chmod(folder, 0o777)
+    os.chmod(folder, 0o1777)
     as_user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     for path in cli.HARK, program:
         if subprocess.run([*as_user, "test", "-x", path], check=False).returncode:
