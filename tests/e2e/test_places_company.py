@@ -8,6 +8,7 @@ Speaks TAP; see places.py.
 
 import contextlib
 import datetime
+import functools
 import glob
 import os
 import re
@@ -55,7 +56,27 @@ def jemalloc(home, expect):
     beside(home, expect, library("libjemalloc.so.2"))
 
 
+def without_remains(function):
+    """libfaketime leaves a semaphore and a file for every process that does not end by exit(), and
+    complains of those when the pid is given out again."""
+    def sweep():
+        for path in glob.glob("/dev/shm/faketime_shm_*") + glob.glob("/dev/shm/sem.faketime_sem_*"):
+            if not os.path.exists("/proc/" + path.rpartition("_")[2]):
+                with contextlib.suppress(OSError):  # another user's
+                    os.unlink(path)
+
+    @functools.wraps(function)
+    def body(home, expect):
+        sweep()
+        try:
+            function(home, expect)
+        finally:
+            sweep()
+    return body
+
+
 @places.case(lacks_library("libfaketime.so.1"))
+@without_remains
 def faketime(home, expect):
     """The program's clock is not ours: messages bear the true time, one after the other."""
     env = {"LD_PRELOAD": library("libfaketime.so.1"), "FAKETIME": "2001-02-03 04:05:06"}
@@ -76,6 +97,7 @@ def faketime(home, expect):
 
 
 @places.case(lacks_library("libfaketime.so.1"))
+@without_remains
 def time_that_stands_still(home, expect):
     """In the program's eyes. It waits for a sink no longer than it may, all the same."""
     argv = [cli.HARK, "run", "--exit-timeout", "300ms", "--", "env", "FAKETIME=2001-02-03 04:05:06",

@@ -135,7 +135,7 @@ def another_command_line(home, expect):
     child = home.start("run", "--to", f"file:{home.top}/out\u202e?format=json", "--", "sh", "-c",
                        f": '{TRICKS}'; echo said >&2; read line")
     home.session(child.pid)
-    sinks = home.run("stats").stdout
+    sinks = cli.wait_for(lambda: "file:" in (text := home.run("stats").stdout) and text)
     texts = [home.run("ps").stdout]
     second = home.start("run", "--to", f"file:{home.top}/out2", "--", "sh", "-c",
                         f": '{TRICKS}'; read line")
@@ -151,7 +151,6 @@ def another_command_line(home, expect):
                  [r["pid"] for r in harness.ask("ps", home.runtime)])
     done = cli.wait_for(lambda: (d := home.run("salvage")).returncode == 0 and d)
     texts.append(done.stdout + done.stderr)
-    expect("file:" in sinks, f"the sink is named: {sinks!r}")
     for text in texts:
         expect("sh -c" in text, f"the command is named: {text!r}")
     for text in [sinks, *texts]:
