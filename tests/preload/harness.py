@@ -419,7 +419,8 @@ def build(source, variant="plain", extra=(), name=None):
     """Compiles tests/preload/SOURCE where it is out of date; returns the program's path."""
     path = os.path.join(HERE, source)
     cxx = source.endswith(".cc")
-    folder = os.path.join(BUILD, "tests", "preload", variant)
+    folder = os.path.join(BUILD, "tests", "preload", variant,
+                          os.path.basename(os.path.dirname(path)))
     program = os.path.join(folder, name or os.path.splitext(os.path.basename(source))[0])
     inputs = [path, os.path.join(HERE, "case.h"), __file__]
     inputs += [arg for arg in extra if os.path.isfile(arg)]
