@@ -200,6 +200,8 @@ static void wait_for_more(struct collector *c, const struct round_wait *wait, ui
 	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched ||
 	    c->watch.doubtful)
 		until = sooner(until, c->now_ns + TEND_NS);
+	if (c->watch.ended_count) /* since over() had doubts: the next round sees to it */
+		until = sooner(until, c->now_ns + NAP_MOST_NS);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = until > now ? until - now : 0;
 	if (until == UINT64_MAX)
