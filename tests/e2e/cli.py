@@ -84,6 +84,13 @@ def command_line(pid):
         return file.read()
 
 
+def copy_program(source, to):
+    """By another process: a child that is forked here meanwhile would hold it open for writing, and
+    nobody could execute it. Returns the copy's path."""
+    subprocess.run(["cp", source, to], check=True)
+    return os.path.join(to, os.path.basename(source)) if os.path.isdir(to) else to
+
+
 def lives(pid):
     """Not if it is a zombie: it may be nobody's to reap."""
     try:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 
@@ -412,7 +411,7 @@ def half_an_installation(home, expect):
     for name in "hark", "libhark-preload.so":
         alone = os.path.join(home.top, "only-" + name)
         os.mkdir(alone)
-        shutil.copy(os.path.join(harness.BUILD, name), alone)
+        cli.copy_program(os.path.join(harness.BUILD, name), alone)
     done = subprocess.run([f"{home.top}/only-hark/hark", "run", "--", "sh", "-c", SAY], text=True,
                           env=home.env(), cwd=home.top, capture_output=True, check=False)
     expect.refused(done, 125, "libhark-preload.so", "installed")

@@ -25,12 +25,12 @@ def make_root(home, *libraries):
     for folder in "bin", "tmp", "proc", "dev", "old", "work":
         os.makedirs(os.path.join(root, folder))
     for program in programs:
-        shutil.copy(program, os.path.join(root, "bin"))
+        cli.copy_program(program, os.path.join(root, "bin"))
         listed = subprocess.run(["ldd", program], capture_output=True, check=True, text=True)
         for library in [*re.findall(r"(/\S+) \(0x", listed.stdout), *libraries]:
             there = root + library
             os.makedirs(os.path.dirname(there), exist_ok=True)
-            shutil.copy(library, there)
+            cli.copy_program(library, there)
     return root
 
 

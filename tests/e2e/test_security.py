@@ -55,7 +55,7 @@ def the_command_with_more_rights(home, expect):
         print(f"# skip: {why}")
         return
     with open_to_all() as top:
-        path = give_rights(shutil.copy(cli.HARK, os.path.join(top, "hark")))
+        path = give_rights(cli.copy_program(cli.HARK, os.path.join(top, "hark")))
         done = subprocess.run([path, "run", "echo", "out"], env=home.env(), cwd="/", text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False,
                               timeout=cli.LIMIT)
@@ -75,8 +75,8 @@ def a_program_with_more_rights(home, expect):
         print(f"# skip: {why}")
         return
     with open_to_all() as top:
-        shutil.copy(SHIM, top)
-        shutil.copy(cli.HARK, top)
+        cli.copy_program(SHIM, top)
+        cli.copy_program(cli.HARK, top)
         path = os.path.join(top, "linked")
         subprocess.run(["gcc", "-o", path, home.file("linked.c", LINKED), "-Wl,--no-as-needed",
                         os.path.join(top, os.path.basename(SHIM)), f"-Wl,-rpath,{top}"],
