@@ -96,10 +96,16 @@ def complaints(run, form, processes, threads, messages):
         yield f"the collector needed {run.collector_kib} KiB"
 
 
+def say(line):
+    """In one piece: several cases run at a time."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def show(name, run, messages):
-    print(f"# {name}: {messages} messages, {run.report['elapsed_ns'] / messages:.0f} ns each, "
+    say(f"# {name}: {messages} messages, {run.report['elapsed_ns'] / messages:.0f} ns each, "
           f"{run.report['cpu_ns'] / messages:.0f} ns of a writer's processor time; the collector's "
-          f"own memory {run.collector_kib} KiB", flush=True)
+          f"own memory {run.collector_kib} KiB")
 
 
 def case(name, form, processes, threads, messages, options=()):
@@ -120,7 +126,7 @@ def threads_are_cheap(threads):
             done = harness.run(crowd(1, threads, 5), options, limit=LIMIT, stderr="file")
             kib.append(json.loads(done.stdout)["rss_kib"])
         each = (kib[1] - kib[0]) * 1024 / threads
-        print(f"# {threads} threads: {each:.0f} bytes each", flush=True)
+        say(f"# {threads} threads: {each:.0f} bytes each")
         return [f"{each:.0f} bytes a thread"] if each > THREAD_BYTES else []
     return "memory of a thread", body
 
