@@ -227,7 +227,7 @@ static bool step_over(struct reader *reader, uint32_t piece, struct record *reco
 }
 
 static bool take_copy(struct reader *reader, const struct record *record, uint64_t seen,
-		     struct reader_record *out)
+		      struct reader_record *out)
 {
 	uint64_t length = claim_bytes(seen);
 	uint32_t bytes = COPY_LOAD(record->bytes);
