@@ -213,6 +213,7 @@ def out_of_memory(home, expect):
         got = session.do(f"bash -c 'echo $$ >{group}/cgroup.procs; exec perl -e \"{EATS}\"'; "
                          "printf 'status %d ' $?")
         expect.same(got, f"status {128 + signal.SIGKILL}", "killed")
+        session.wait_for("rest")  # its end is noticed beside the ring, and orders nothing there
         session.do("echo the last >&2")
         session.wait_for("the last")
         expect.same(session.end(), 0, "exit status")
@@ -230,6 +231,7 @@ def killed_for_its_time(home, expect):
                      "my $limit = pack(q(QQ), 1, 1); syscall(302, 0, 0, $limit, 0) == 0 or die; "
                      "1 while 1'; printf 'status %d ' $?")
     expect.same(got, f"status {128 + signal.SIGKILL}", "killed")
+    session.wait_for("rest")
     session.do("echo the last >&2")
     session.wait_for("the last")
     expect.same(session.end(), 0, "exit status")
