@@ -1,0 +1,72 @@
+/*
+ * trace_dir.h - a trace as a whole: identity, images, modules, threads and where their segments are.
+ *
+ * Read at once; what is in the segments is read later, by cursor.h. Everything may be torn or hostile.
+ */
+#ifndef HARK_PROFILE_TRACE_DIR_H
+#define HARK_PROFILE_TRACE_DIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/stamp/trace.h"
+
+struct trace_module {
+	uint32_t image, number;
+	uint64_t base, bytes;
+	uint64_t loaded, unloaded; /* ticks; unloaded: UINT64_MAX where it never was */
+	const char *path, *build_id;
+};
+
+struct trace_image {
+	uint32_t number, parent;
+	int32_t pid;
+	uint64_t ticks;
+	const char *path, *comm;
+	struct trace_module *modules; /* in the order of their numbers, gaps are zeroed */
+	size_t module_count;
+};
+
+struct trace_part {
+	uint64_t at;               /* in the image's file */
+	struct trace_segment head; /* checked */
+};
+
+struct trace_thread {
+	const struct trace_image *image;
+	uint32_t number;
+	int32_t tid;
+	char comm[17];
+	struct trace_part *parts;  /* in order */
+	size_t part_count;
+};
+
+struct trace_dir {
+	char *path;
+	char mode[16];
+	char *command, *directory, *host;
+	int32_t pid;
+	bool flight;
+	struct trace_image *images;
+	size_t image_count;
+	struct trace_thread *threads; /* by image, then number */
+	size_t thread_count;
+	uint64_t bytes;            /* of all segments */
+	/* the clock */
+	bool counter;
+	uint64_t first_ticks, first_ns; /* of the identity: CLOCK_MONOTONIC */
+	int64_t realtime_ns;
+	double ns_per_tick;
+	unsigned torn;             /* places that could not be read, said once by the tools */
+	char trouble[256];         /* the first of them, in words */
+};
+
+int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t why_bytes);
+	/* 0; -ENOENT: no trace there; -EPROTO: another version, or none of ours; what open(2) says. why: a
+	 * sentence for people, with what to do. */
+void trace_dir_close(struct trace_dir *dir);
+int64_t trace_dir_ns(const struct trace_dir *dir, uint64_t ticks);
+	/* UTC in nanoseconds since 1970 */
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * trace.h - the layout of a trace, as TRACE.md describes it: what the recorder writes and readers read.
+ *
+ * A trace is a directory. The binary part of it is here: segments, each of them a stretch of one
+ * thread's records, in one file for each program image. All numbers are little endian; a record is a
+ * whole number of 32-bit words and begins at a multiple of four bytes. A word of zero where a record
+ * would begin is nothing at all: room that was never used, or whose owner died before he filled it.
+ */
+#ifndef HARK_STAMP_TRACE_H
+#define HARK_STAMP_TRACE_H
+
+#include <stdint.h>
+
+#define TRACE_VERSION 1
+#define TRACE_MAGIC UINT64_C(0x31676573_6b726168) /* "harkseg1" */
+
+/* Names in the directory. */
+#define TRACE_IDENTITY "trace"    /* text: whose trace it is, and the clock */
+#define TRACE_EVENTS "events"     /* text, a line each, appended by everybody: images, modules, losses */
+#define TRACE_IMAGE "image."      /* and the image's number: segments */
+#define TRACE_MESSAGES "messages" /* the session's messages, format=json */
+
+enum {
+	TRACE_PAGE = 4096,               /* segments begin and end at multiples of it */
+	TRACE_SEGMENT_LEAST = 4 * TRACE_PAGE,
+	TRACE_SEGMENT_MOST = 4 << 20,
+};
+
+enum trace_segment_kind {
+	TRACE_RECORDS = 1, /* stays as it was written */
+	TRACE_FLIGHT,      /* is used again for newer records; the highest parts are what there is */
+	TRACE_PROFILE,     /* a table of call edges: struct trace_edge */
+};
+
+/* At the beginning of each segment. */
+struct trace_segment {
+	uint64_t magic;
+	uint32_t bytes;        /* of the segment, with this */
+	uint32_t kind;         /* enum trace_segment_kind */
+	uint32_t image;        /* the file's number */
+	uint32_t tid;
+	uint32_t thread;       /* of the image's threads, from 1 on; a tid may be used again */
+	uint32_t part;         /* which of the thread's segments, from 0 on: their order */
+	uint64_t ticks;        /* of the first record's past: times below are near to it */
+	uint64_t monotonic_ns; /* the same moment by CLOCK_MONOTONIC; 0: not known */
+	uint32_t home, near;   /* numbers of the modules that short entries mean; 0: none yet */
+	uint32_t depth;        /* calls open when it begins */
+	uint32_t fiber;        /* which stack of the thread's it begins on; 0: its own */
+	uint64_t parent;       /* of the thread's first segment: image << 32 | thread that forked it; 0: none */
+	char comm[16];
+	uint64_t unused[2];
+};
+_Static_assert(sizeof(struct trace_segment) == 112, "a header has its size");
+
+/*
+ * The first word of a record: its kind in three bits, then
+ *	ENTRY, ENTRY_NEAR, EXIT: the low 29 bits of the time in ticks. The whole time is that which is
+ *	nearest to the record before (a TIME record stands wherever that would be another one).
+ *	LONG: five bits of type, eight of length in words (this one counted), sixteen of detail.
+ */
+enum trace_kind {
+	TRACE_NOTHING,
+	TRACE_ENTRY,      /* + the function's offset in the home module */
+	TRACE_EXIT,       /* of the innermost open call */
+	TRACE_ENTRY_NEAR, /* + the function's offset in the near module */
+	TRACE_LONG,
+};
+
+enum { TRACE_KIND_BITS = 3, TRACE_TIME_BITS = 29 };
+
+#define TRACE_SHORT(kind, ticks) ((uint32_t)(ticks) << TRACE_KIND_BITS | (uint32_t)(kind))
+#define TRACE_LONG_WORD(type, words, detail) \
+	((uint32_t)TRACE_LONG | (uint32_t)(type) << 3 | (uint32_t)(words) << 8 | (uint32_t)(detail) << 16)
+#define TRACE_WORD_KIND(word) ((word) & 7u)
+#define TRACE_WORD_TYPE(word) ((word) >> 3 & 31u)
+#define TRACE_WORD_WORDS(word) ((word) >> 8 & 255u)
+#define TRACE_WORD_DETAIL(word) ((word) >> 16)
+
+/* Long records. Those marked * have a body; it begins with the whole time in ticks, two words, unless
+ * said otherwise. "The innermost n": of the calls that are open on the present fiber. */
+enum trace_long {
+	TRACE_VOID,       /* not finished by whoever began it; its length holds */
+	TRACE_TIME,       /* * the time alone */
+	TRACE_HOME,       /* * without time: the number of the module that ENTRY means from now on */
+	TRACE_NEAR,       /* * without time: likewise for ENTRY_NEAR */
+	TRACE_ENTRY_FAR,  /* * module (one word), offset (two words); module 0: offset is an address */
+	TRACE_EXIT_FAR,   /* * as ENTRY_FAR: exit of a call that is not open, or was not recorded */
+	TRACE_UNWOUND,    /* * count (one word): the innermost calls ended without an exit */
+	TRACE_FIBER,      /* * number (one word): the thread goes on, on this stack of its own making */
+	TRACE_OPEN,       /* * as ENTRY_FAR: a call that was open already, outermost first (after fork) */
+	TRACE_GAP,        /* * count (two words): records that are missing here; detail: enum trace_gap */
+	TRACE_END,        /* * nothing more: the thread's recording ended; detail: enum trace_end */
+	TRACE_STAMP,      /* * id (two words), step (two words), text to the end, NULs fill the last word;
+			   * detail: how many of them. A public stamp: hark_stamp() */
+	TRACE_LONGS
+};
+
+enum trace_gap {
+	TRACE_GAP_DISK = 1, /* no room for another segment: recording stopped here */
+	TRACE_GAP_SANDBOX,  /* the program forbade itself the system calls that this takes */
+	TRACE_GAP_NESTED,   /* a signal handler called functions while a segment was being changed */
+	TRACE_GAP_OFF,      /* switched off in between (count: 0, nobody counted) */
+	TRACE_GAP_MEMORY,
+	TRACE_GAPS
+};
+
+enum trace_end {
+	TRACE_END_EXIT = 1, /* the process called exit, _exit or returned from main */
+	TRACE_END_EXEC,
+	TRACE_END_OFF,      /* switched off */
+	TRACE_ENDS
+};
+
+/*
+ * A segment of kind TRACE_PROFILE: the header, struct trace_profile, then `slots` edges. One thread's
+ * table; where there are several of a thread, the highest part holds everything.
+ */
+enum { TRACE_BUCKETS = 80 }; /* two for each power of two of ticks: bucket 2k+h holds [2^k(1+h/2), …) */
+
+struct trace_profile {
+	uint32_t slots;      /* a power of two; slot 0 holds what found no room */
+	uint32_t used;
+};
+
+struct trace_edge {
+	uint64_t caller;     /* module << 40 | offset; 0: none, it was called from outside */
+	uint64_t callee;     /* 0: a free slot */
+	uint64_t calls;
+	uint64_t total;      /* ticks, of outermost activations of the callee only */
+	uint64_t self;
+	uint64_t min, max;
+	uint32_t buckets[TRACE_BUCKETS]; /* calls by their total time */
+};
+
+#endif
