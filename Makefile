@@ -34,7 +34,7 @@ SHIM_LDFLAGS = -shared -static-libgcc -Wl,-z,now -Wl,-z,defs -Wl,-z,nodelete -Wl
 # ---- sources and products -----------------------------------------------------------------------
 
 # The core is linked as an archive, so that the shim holds only those files of it that it needs.
-CORE_SRC = $(wildcard lib/base/*.c lib/ring/*.c lib/session/*.c)
+CORE_SRC = $(wildcard lib/base/*.c lib/ring/*.c lib/session/*.c lib/stamp/*.c)
 SHIM_SRC = $(wildcard shim/*.c)
 HARK_SRC = $(wildcard tools/*.c lib/*/*.c)
 ALL_SRC  = $(wildcard tools/*.c lib/*.c lib/*/*.c)

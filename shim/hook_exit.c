@@ -8,6 +8,7 @@
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
+#include "shim/stamp.h"
 
 void hook_exit_settle(void)
 {
@@ -17,6 +18,7 @@ void hook_exit_settle(void)
 
 	if (atomic_load(&shim.stage) != SHIM_LISTENING || thread_borrows())
 		return;
+	stamp_end(TRACE_END_EXIT);
 	/* An unfinished line is all there will be, unless stdio holds the rest of it. */
 	if (shim.unfinished && !hook_stdio_pending())
 		capture_message(&leaving, NULL, 0);
@@ -30,6 +32,8 @@ void hook_exit_settle(void)
 
 void hook_exec_settle(void)
 {
+	if (atomic_load(&shim.stage) == SHIM_LISTENING)
+		stamp_end(TRACE_END_EXEC);
 	if (atomic_load(&shim.stage) == SHIM_LISTENING && shim.session.control->console)
 		capture_settle(SESSION_SHOWN, 500000000);
 }

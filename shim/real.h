@@ -7,6 +7,7 @@
 #include <aio.h>
 #include <assert.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <execinfo.h>
 #include <link.h>
@@ -31,6 +32,7 @@
 #include <sys/uio.h>
 #include <termios.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <utmp.h>
 #include <wchar.h>
@@ -38,6 +40,10 @@
 #undef fwrite_unlocked /* macros in some libc headers, names of hooks here */
 #undef putc
 #undef putc_unlocked
+
+/* what the compiler calls, and no header declares */
+void __cyg_profile_func_enter(void *function, void *call_site);
+void __cyg_profile_func_exit(void *function, void *call_site);
 
 #define HOOK(result, name, parameters, when) result(*name) parameters;
 #define HOOK_ALIAS(name, of)

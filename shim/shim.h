@@ -28,6 +28,7 @@ enum { SHIM_FDS = 65536, SHIM_PAGES = 32 };
 /* Zeroed by the kernel in the child of a fork (MADV_WIPEONFORK), however it was made. */
 struct shim_epoch {
 	_Atomic uint32_t value; /* the process's pid; 0: just forked */
+	_Atomic uint32_t stamp; /* see stamp_gate */
 };
 
 struct shim {

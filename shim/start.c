@@ -22,6 +22,7 @@
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
+#include "shim/stamp.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -432,6 +433,7 @@ void shim_start(void)
 	}
 	atomic_store(&shim.stage, SHIM_LISTENING);
 	thread_know();
+	stamp_begin();
 	take_duplicates();
 	introduce();
 	capture_begin();

@@ -17,6 +17,7 @@
 #include "lib/collect/collect.h"
 #include "lib/session/session.h"
 #include "tools/cli.h"
+#include "tools/data.h"
 
 #define SHIM "libhark-preload.so"
 
@@ -85,9 +86,22 @@ static bool wants_console(const struct config *config)
 int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
 		   size_t why_bytes)
 {
+	char trace[DATA_PATH];
+
 	plan->program = l->program;
 	plan->preload = l->preload;
-	int error = session_create(plan, l->dir, why, why_bytes);
+	int error = data_make(plan->config, trace, why, why_bytes);
+	if (error)
+		return error;
+	plan->trace = trace;
+	error = session_create(plan, l->dir, why, why_bytes);
+	if (!error && *trace) {
+		error = data_identify(trace, l->dir, plan->command, plan->first_pid, why, why_bytes);
+		if (error) {
+			place_remove(l->dir);
+			return error;
+		}
+	}
 	if (error) {
 		size_t used = strlen(why);
 		snprintf(why + used, why_bytes - used, "%s", launch_advice(error));

@@ -308,9 +308,31 @@ static int take_duration(const struct taking *t)
 static int take_path(const struct taking *t)
 {
 	size_t length = strlen(t->value);
-	if (length == 0 || length >= sizeof t->c->file)
+	if (length == 0 || length >= sizeof t->c->file) /* all paths have that room */
 		return refuse_as(t, -EINVAL, length ? "too long" : "no path");
 	memcpy(field(t), t->value, length + 1);
+	return 0;
+}
+
+static int take_stamp(const struct taking *t)
+{
+	static const char *const words[] = { "off", "trace", "profile", "flight" };
+	static const char flight[] = "flight:";
+	uint64_t bytes = FLIGHT_PRESET;
+	unsigned mode = 0;
+
+	while (mode < 4 && strcmp(t->value, words[mode]) != 0)
+		mode++;
+	if (mode == 4 && strncmp(t->value, flight, sizeof flight - 1) != 0)
+		return refuse_as(t, -EINVAL, "no such mode");
+	if (mode == 4) {
+		mode = 3;
+		int rc = take_number(t, parse_size, t->value + sizeof flight - 1, "not a size", &bytes);
+		if (rc)
+			return rc;
+	}
+	t->c->stamp = mode;
+	t->c->flight_bytes = bytes;
 	return 0;
 }
 
@@ -319,7 +341,7 @@ static int (*const takers[])(const struct taking *) = {
 	[SETTING_LEVEL] = take_level, [SETTING_BOOL] = take_bool,
 	[SETTING_FOLLOW] = take_follow, [SETTING_OVERFLOW] = take_overflow,
 	[SETTING_SIZE] = take_size, [SETTING_DURATION] = take_duration,
-	[SETTING_PATH] = take_path,
+	[SETTING_PATH] = take_path, [SETTING_STAMP] = take_stamp,
 };
 
 /* ---- what others call -------------------------------------------------------------------------- */

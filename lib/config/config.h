@@ -15,7 +15,7 @@
 #include "lib/base/level.h"
 #include "lib/config/spec.h"
 
-enum { CONFIG_SINKS = 16, CONFIG_FDS = 16 };
+enum { CONFIG_SINKS = 16, CONFIG_FDS = 16, FLIGHT_PRESET = 256 << 10 };
 
 struct capture_set {
 	bool on_stderr, on_stdout, on_syslog;
@@ -37,13 +37,16 @@ struct config {
 	uint64_t ring_bytes;       /* rounded up to a power of two */
 	uint64_t exit_timeout_ns;
 	char file[256];            /* --config */
+	unsigned stamp;            /* enum stamp_mode */
+	uint64_t flight_bytes;
+	char data[256];            /* --data */
 	bool disable;
 	bool strict;
 };
 
 enum setting_type {
 	SETTING_CAPTURE, SETTING_SINKS, SETTING_LEVEL, SETTING_BOOL, SETTING_FOLLOW,
-	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH
+	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP
 };
 
 struct setting {

@@ -92,7 +92,7 @@ static int next_event(struct reading *r, yaml_event_t *event)
 
 static bool has_key(const struct setting *s)
 {
-	return s->option && s->type != SETTING_PATH;
+	return s->option && s->offset != offsetof(struct config, file);
 }
 
 static int refuse_key(const struct reading *r, size_t line, const char *key)

@@ -28,6 +28,9 @@ enum session_state {
 	SESSION_ABANDONED, /* nobody collects any more: programs write for themselves */
 };
 
+enum stamp_mode { STAMP_OFF, STAMP_TRACE, STAMP_PROFILE, STAMP_FLIGHT };
+enum { STAMP_MODE = 3, STAMP_CHANGE = 4 }; /* of control->stamp */
+
 /* Why something was lost. Each has its sentence in lost.c. */
 enum lost_reason {
 	LOST_FULL,      /* the ring was full and the policy said so */
@@ -95,7 +98,10 @@ struct control {
 	char preload[512];    /* the shim's path */
 	char program[512];    /* the hark command's path */
 
-	char rest_of_page[336];
+	char trace[512];      /* where stamps go (TRACE.md); "": nowhere */
+	uint64_t flight_bytes; /* of each thread, in flight mode */
+
+	char rest_of_page[3912];
 
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */
@@ -119,6 +125,10 @@ struct control {
 	_Atomic uint32_t polled;               /* processes that may not wake the collector (seccomp) */
 	_Atomic uint32_t warned;               /* said once for the whole session */
 
+	/* function stamps */
+	_Alignas(64) _Atomic uint32_t stamp;   /* how many changes there were << 2 | enum stamp_mode */
+	_Atomic uint32_t images;               /* that have recorded something */
+
 	_Alignas(64) struct lost_count lost[LOST_NR];
 
 	/* statistics, written by the collector for `hark stats` and `hark ps` */
@@ -128,7 +138,7 @@ struct control {
 	struct control_sink sink[CONTROL_SINKS];
 };
 
-enum { CONTROL_SETTINGS = 8192 }; /* whole pages */
+enum { CONTROL_SETTINGS = 12288 }; /* whole pages */
 _Static_assert(offsetof(struct control, state) == CONTROL_SETTINGS, "settings fill their pages");
 
 #endif

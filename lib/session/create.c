@@ -98,6 +98,9 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	snprintf(c->sinks, sizeof c->sinks, "%s", config->sinks);
 	snprintf(c->program, sizeof c->program, "%s", plan->program);
 	snprintf(c->preload, sizeof c->preload, "%s", plan->preload);
+	snprintf(c->trace, sizeof c->trace, "%s", plan->trace ? plan->trace : "");
+	c->flight_bytes = config->flight_bytes;
+	c->stamp = STAMP_CHANGE | config->stamp;
 	if (!getcwd(c->directory, sizeof c->directory))
 		strcpy(c->directory, "/");
 	c->handover_ns = clock_monotonic_ns() + SESSION_HANDOVER_NS;

@@ -8,11 +8,12 @@
 #include "lib/session/place.h"
 
 struct session_plan {
-	const struct config *config;
+	struct config *config;
 	pid_t first_pid;        /* the process that will be listened to first */
 	const char *command;    /* for `hark ps` */
 	const char *program;    /* the hark command's path */
 	const char *preload;    /* the shim's path */
+	const char *trace;      /* where stamps go; NULL or "": nowhere */
 	int console_fd;         /* what descriptor 2 was before anything was put in its place; -1: closed */
 };
 

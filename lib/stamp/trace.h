@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define TRACE_VERSION 1
-#define TRACE_MAGIC UINT64_C(0x31676573_6b726168) /* "harkseg1" */
+#define TRACE_MAGIC UINT64_C(0x316765736b726168) /* "harkseg1" */
 
 /* Names in the directory. */
 #define TRACE_IDENTITY "trace"    /* text: whose trace it is, and the clock */
@@ -48,7 +48,7 @@ struct trace_segment {
 	uint32_t fiber;        /* which stack of the thread's it begins on; 0: its own */
 	uint64_t parent;       /* of the thread's first segment: image << 32 | thread that forked it; 0: none */
 	char comm[16];
-	uint64_t unused[2];
+	uint64_t unused[3];
 };
 _Static_assert(sizeof(struct trace_segment) == 112, "a header has its size");
 

@@ -1,0 +1,379 @@
+/*
+ * stamp_slow.c - stamps that are not the common case: the first of a thread, in another module, on a
+ * stack that was left by longjmp, at a segment's end; and the end.
+ *
+ * Runs on the program's thread, perhaps in a signal handler, so: system calls only, no malloc, no lock. What a
+ * handler calls while this is at work is counted as lost; it is a few microseconds.
+ *
+ * Whether an open call is still open, the stack pointer tells. Stacks grow down, so whoever is called now
+ * from a live function has a lower one than that function; frames at or below the new one are gone.
+ */
+#include "shim/stamp.h"
+
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/solo.h"
+#include "lib/base/sysio.h"
+#include "shim/shim.h"
+
+enum {
+	READY = 256 << 10,    /* pages are made present so many bytes at a time */
+	LAST_WORDS = 64,      /* bytes that are kept for a segment's closing record */
+	SHORT = 8,
+	FAR_STACK = 64 << 10, /* so far above the outermost call there is another stack */
+};
+
+uint64_t stamp_now(void)
+{
+	return clock_ticks(shim.session.control->clock.counter != 0);
+}
+
+/* ---- room ------------------------------------------------------------------------------------- */
+
+static void set_ready(struct stamp *s, uint8_t *from)
+{
+	uint8_t *last = (uint8_t *)s->segment + s->segment->bytes - LAST_WORDS;
+	uint8_t *next = from + READY;
+
+	if (next + READY / 2 > last)
+		next = last;
+	if (!shim.sandboxed)
+		segment_ready(from, (size_t)(next - from));
+	s->ready = next;
+	s->end = next - SHORT + 1;
+}
+
+static void fill_header(struct stamp *s, struct trace_segment *segment, uint32_t bytes)
+{
+	uint64_t now = stamp_now();
+	struct trace_segment head = {
+		.bytes = bytes,
+		.kind = s->mode == STAMP_FLIGHT ? TRACE_FLIGHT : TRACE_RECORDS,
+		.image = s->image,
+		.tid = shim_thread.author.tid,
+		.thread = s->thread,
+		.part = s->parts++,
+		.ticks = now,
+		.monotonic_ns = clock_monotonic_ns(),
+		.home = s->home_number,
+		.near = s->near_number,
+		.depth = stamp_depth(s),
+		.fiber = s->stack ? s->stack->fiber : 0,
+	};
+
+	sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
+	memcpy(segment, &head, sizeof head);
+	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
+	s->epoch = now >> STAMP_EPOCH_BITS;
+	s->segment = segment;
+	s->end = NULL;
+	s->at = (uint8_t *)(segment + 1);
+	set_ready(s, (uint8_t *)segment);
+}
+
+static void let_go(struct stamp_room *room, unsigned part)
+{
+	if (room->parts[part])
+		sysio_unmap(room->parts[part], room->part_bytes[part]);
+	room->parts[part] = NULL;
+}
+
+/* A flight recorder writes over its oldest part. */
+static struct trace_segment *use_again(struct stamp *s, unsigned part)
+{
+	struct trace_segment *segment = s->room->parts[part];
+
+	if (segment) {
+		__atomic_store_n(&segment->magic, 0, __ATOMIC_RELEASE);
+		memset(segment + 1, 0, s->room->part_bytes[part] - sizeof *segment);
+	}
+	return segment;
+}
+
+static uint32_t flight_part(void)
+{
+	uint64_t bytes = shim.session.control->flight_bytes / STAMP_FLIGHT_PARTS;
+
+	if (bytes < TRACE_SEGMENT_LEAST)
+		bytes = TRACE_SEGMENT_LEAST;
+	if (bytes > TRACE_SEGMENT_MOST)
+		bytes = TRACE_SEGMENT_MOST;
+	return (uint32_t)(bytes & ~(uint64_t)(TRACE_PAGE - 1));
+}
+
+static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
+{
+	uint64_t none = 0;
+	uint8_t *last = s->segment ? (uint8_t *)s->segment + s->segment->bytes - LAST_WORDS : NULL;
+
+	if (last) { /* room was kept for it */
+		s->at = last;
+		s->ready = last + LAST_WORDS;
+		stamp_long(TRACE_GAP, reason, stamp_now(), (uint32_t *)&none, 2);
+	}
+	s->end = NULL;
+	s->seen = STAMP_ASK;
+	s->stopped = true;
+	stamp_stopped(name);
+	return false;
+}
+
+static bool next_segment(struct stamp *s)
+{
+	bool flight = s->mode == STAMP_FLIGHT;
+	unsigned part = flight ? s->parts % STAMP_FLIGHT_PARTS : 0;
+	uint32_t bytes = flight ? flight_part() : s->next_bytes;
+	struct trace_segment *segment = flight ? use_again(s, part) : NULL;
+
+	s->end = NULL;
+	if (!segment) {
+		if (shim.sandboxed)
+			return stop(s, TRACE_GAP_SANDBOX, "sandbox");
+		segment = segment_map(stamp_file(), bytes);
+		if (sysio_is_error(segment))
+			return stop(s, TRACE_GAP_DISK, "disk");
+		let_go(s->room, part);
+		s->room->parts[part] = segment;
+		s->room->part_bytes[part] = bytes;
+	}
+	if (s->next_bytes < TRACE_SEGMENT_MOST)
+		s->next_bytes *= 4;
+	fill_header(s, segment, bytes);
+	return true;
+}
+
+uint32_t *stamp_words(unsigned count)
+{
+	struct stamp *s = &stamp;
+
+	while (!s->stopped) {
+		uint8_t *at = s->segment ? solo_take(&s->at, 4 * count) : NULL;
+		if (at && at + 4 * count <= s->ready)
+			return (uint32_t *)(void *)at;
+		if (s->segment && s->ready + LAST_WORDS < (uint8_t *)s->segment + s->segment->bytes) {
+			if (s->at > s->ready)
+				s->at = s->ready;
+			set_ready(s, s->ready);
+		} else if (!next_segment(s)) {
+			break;
+		}
+	}
+	return NULL;
+}
+
+void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uint32_t *body,
+		unsigned words)
+{
+	bool timed = type != TRACE_HOME && type != TRACE_NEAR;
+	unsigned all = 1 + (timed ? 2 : 0) + words;
+	uint32_t *record = stamp_words(all);
+
+	if (!record)
+		return;
+	/* Killed in its midst, it is a record of nothing, of this length. */
+	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, 0), __ATOMIC_RELEASE);
+	if (timed) {
+		memcpy(record + 1, &ticks, sizeof ticks);
+		stamp.epoch = ticks >> STAMP_EPOCH_BITS;
+	}
+	if (words)
+		memcpy(record + all - words, body, 4 * words);
+	__atomic_store_n(record, TRACE_LONG_WORD(type, all, detail), __ATOMIC_RELEASE);
+}
+
+/* ---- stacks ----------------------------------------------------------------------------------- */
+
+bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp *s = &stamp;
+
+	if (s->top + 1 >= s->limit) {
+		uint32_t used = stamp_depth(s) + 1;
+		if (s->deeper || !stamp_stack_grow(s->stack, used)) {
+			s->deeper++;
+			return false;
+		}
+		stamp_stack_use(s->stack, used - 1);
+	}
+	s->top++;
+	*s->top = (struct stamp_frame){ function, sp, site, after };
+	return true;
+}
+
+static void unwound(struct stamp *s, uint32_t count, uint64_t now)
+{
+	s->top -= count;
+	stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
+}
+
+/* How many of the innermost frames cannot be open any more when a function is entered. */
+static uint32_t gone_at_entry(const struct stamp *s, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	const struct stamp_frame *f = s->top, *bottom = s->stack->frames;
+	uint32_t count = 0;
+
+	while (f > bottom && f->sp < sp)
+		f--, count++;
+	/* Those at the same height are inlined into one another, unless this very stamp was made before. */
+	for (const struct stamp_frame *g = f; g > bottom && g->sp == sp; g--)
+		if (g->after == after || g->site != site)
+			count = (uint32_t)(s->top - g) + 1;
+	return count;
+}
+
+/* On a stack that we know nothing of (a handler's, a coroutine's), above all that is open: nothing that
+ * is open has ended by that. */
+static bool elsewhere(const struct stamp *s, uintptr_t sp)
+{
+	return s->top > s->stack->frames && sp > s->stack->frames[1].sp + FAR_STACK;
+}
+
+static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_t site, uintptr_t sp,
+			     uintptr_t after, bool *found)
+{
+	const struct stamp_frame *f = s->top;
+
+	for (; f > s->stack->frames; f--)
+		if (f->function == function &&
+		    (sp <= f->sp || (after == site && sp <= f[-1].sp)))
+			break;
+	*found = f > s->stack->frames;
+	return (uint32_t)(s->top - f);
+}
+
+/* ---- the two hooks ---------------------------------------------------------------------------- */
+
+static bool begin(struct stamp *s)
+{
+	if (s->busy) {
+		s->lost++;
+		return false;
+	}
+	s->busy = true;
+	s->seen = STAMP_ASK; /* nor may a handler go the fast way meanwhile */
+	if (stamp_image() && !s->stopped)
+		return true;
+	s->busy = false;
+	return false;
+}
+
+static void end(struct stamp *s)
+{
+	if (s->lost) {
+		uint64_t count = s->lost;
+		s->lost = 0;
+		stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
+	}
+	if (!s->stopped && !s->deeper && shim.session.control->clock.counter)
+		s->seen = s->known;
+	s->busy = false;
+}
+
+/* The first module is at home, whichever else was called last is near. */
+static uint32_t choose(struct stamp *s, struct stamp_module module)
+{
+	bool home = !s->home_number || module.number == s->home_number;
+	uint32_t *number = home ? &s->home_number : &s->near_number;
+
+	if (*number != module.number) {
+		*number = module.number;
+		stamp_long(home ? TRACE_HOME : TRACE_NEAR, 0, 0, number, 1);
+	}
+	*(home ? &s->home : &s->near) = module.base;
+	*(home ? &s->home_bytes : &s->near_bytes) = module.bytes;
+	return home ? TRACE_ENTRY : TRACE_ENTRY_NEAR;
+}
+
+static void far(enum trace_long type, struct stamp_module module, uintptr_t function, uint64_t now)
+{
+	uint64_t offset = function - module.base;
+	uint32_t body[3] = { module.number, (uint32_t)offset, (uint32_t)(offset >> 32) };
+
+	stamp_long(type, 0, now, body, 3);
+}
+
+/* The time in full, where its low bits would mean another one. */
+static void tell_time(struct stamp *s, uint64_t now)
+{
+	if (now >> STAMP_EPOCH_BITS != s->epoch)
+		stamp_long(TRACE_TIME, 0, now, NULL, 0);
+}
+
+static void write_entry(struct stamp *s, uintptr_t function, uint64_t now)
+{
+	struct stamp_module module = stamp_module(function);
+
+	if (!module.number || module.bytes > UINT32_MAX) {
+		far(TRACE_ENTRY_FAR, module, function, now);
+		return;
+	}
+	uint32_t kind = choose(s, module);
+	tell_time(s, now);
+	uint32_t *words = stamp_words(2);
+	if (words) {
+		uint64_t record = TRACE_SHORT(kind, now) | (uint64_t)(function - module.base) << 32;
+		memcpy(words, &record, sizeof record);
+	}
+}
+
+void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp *s = &stamp;
+
+	if (!begin(s))
+		return;
+	uint64_t now = stamp_now();
+	uint32_t gone = elsewhere(s, sp) ? 0 : gone_at_entry(s, site, sp, after);
+	if (gone)
+		unwound(s, gone, now);
+	write_entry(s, function, now);
+	stamp_push(function, site, sp, after);
+	end(s);
+}
+
+void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp *s = &stamp;
+	bool found;
+
+	if (!begin(s))
+		return;
+	uint64_t now = stamp_now();
+	uint32_t gone = 0;
+	if (s->deeper) {
+		s->deeper--;
+		found = true;
+	} else {
+		gone = gone_at_exit(s, function, site, sp, after, &found);
+		if (found && gone)
+			unwound(s, gone, now);
+		if (found)
+			s->top--;
+	}
+	if (!found) {
+		far(TRACE_EXIT_FAR, stamp_module(function), function, now);
+	} else {
+		tell_time(s, now);
+		uint32_t *word = stamp_words(1);
+		if (word)
+			*word = TRACE_SHORT(TRACE_EXIT, now);
+	}
+	end(s);
+}
+
+void stamp_end(enum trace_end how)
+{
+	struct stamp *s = &stamp;
+
+	/* Only who has recorded something: nobody begins here. */
+	if (!s->image || s->stopped || s->busy || thread_borrows() ||
+	    s->image != stamp_image_number())
+		return;
+	s->busy = true;
+	s->seen = STAMP_ASK;
+	stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
+	end(s);
+}
