@@ -65,6 +65,8 @@ struct stamp {
 	uint32_t mode, known;     /* what the gate said, and all of it */
 	uint32_t deeper;          /* open calls that found no frame */
 	uint64_t lost;            /* while busy */
+	uint64_t mask;            /* of signals, before they were held back */
+	bool held;
 };
 
 extern _Thread_local struct stamp stamp __attribute__((tls_model("initial-exec")));

@@ -2,14 +2,16 @@
  * stamp_slow.c - stamps that are not the common case: the first of a thread, in another module, on a
  * stack that was left by longjmp, at a segment's end; and the end.
  *
- * Runs on the program's thread, perhaps in a signal handler, so: system calls only, no malloc, no lock. What a
- * handler calls while this is at work is counted as lost; it is a few microseconds.
+ * Runs on the program's thread, perhaps in a signal handler, so: system calls only, no malloc, no lock. Signals
+ * wait until it is done; in a sandbox, which may not know that call, what their handlers call meanwhile is
+ * counted as lost.
  *
  * Whether an open call is still open, the stack pointer tells. Stacks grow down, so whoever is called now
  * from a live function has a lower one than that function; frames at or below the new one are gone.
  */
 #include "shim/stamp.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -246,6 +248,23 @@ static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_
 
 /* ---- the two hooks ---------------------------------------------------------------------------- */
 
+/* Signals wait for the slow half to be done, where that may be asked for: then nothing is lost. */
+static void hold_signals(struct stamp *s)
+{
+	uint64_t all = UINT64_MAX;
+
+	s->held = !shim.sandboxed && sysio_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all,
+						(long)&s->mask, sizeof all, 0, 0) == 0;
+}
+
+static void release_signals(struct stamp *s)
+{
+	uint64_t mask = s->mask;
+
+	if (s->held)
+		sysio_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+}
+
 static bool begin(struct stamp *s)
 {
 	if (s->busy) {
@@ -254,9 +273,11 @@ static bool begin(struct stamp *s)
 	}
 	s->busy = true;
 	s->seen = STAMP_ASK; /* nor may a handler go the fast way meanwhile */
+	hold_signals(s);
 	if (stamp_image() && !s->stopped)
 		return true;
 	s->busy = false;
+	release_signals(s);
 	return false;
 }
 
@@ -270,6 +291,7 @@ static void end(struct stamp *s)
 	if (!s->stopped && !s->deeper && shim.session.control->clock.counter)
 		s->seen = s->known;
 	s->busy = false;
+	release_signals(s);
 }
 
 /* The first module is at home, whichever else was called last is near. */
@@ -374,6 +396,7 @@ void stamp_end(enum trace_end how)
 		return;
 	s->busy = true;
 	s->seen = STAMP_ASK;
+	hold_signals(s);
 	stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
 	end(s);
 }

@@ -16,7 +16,10 @@
 
 #include "lib/base/text.h"
 #include "lib/session/place.h"
+#include "lib/session/process.h"
 #include "lib/stamp/trace.h"
+
+enum { ENDING_MS = 3000 };
 
 static const char *const modes[] = { "off", "trace", "profile", "flight" };
 
@@ -56,11 +59,20 @@ static bool is_empty(const char *path)
 	return count <= 2;
 }
 
+/* Whether the session goes on. One whose program has ended will be at its own end in a moment. */
 static bool live(const char *session)
 {
 	static struct place_session found;
+	const struct timespec nap = { 0, 1000000 };
 
-	return *session && place_read(session, &found) == 0 && found.alive;
+	for (int i = 0; i < ENDING_MS; i++) {
+		if (!*session || place_read(session, &found) != 0 || !found.alive)
+			return false;
+		if (process_start(found.control.first_pid) == found.control.first_start)
+			return true;
+		nanosleep(&nap, NULL);
+	}
+	return true;
 }
 
 /* A trace has no folders in it. */

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# limit: 180
+"""Function stamps: an instrumented program counts its own calls, and the trace has them all.
+
+The trace is read by traces.py, which is no part of hark. Speaks TAP.
+"""
+
+import collections
+import os
+import random
+import signal
+import struct
+import subprocess
+import time
+
+import cli
+import traces
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+COUNT = struct.Struct("<24sq")
+
+
+def compile_guest(home, source, name, *flags, compiler="gcc"):
+    path = os.path.join(home.top, name)
+    subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags,
+                    "-o", path, source if source.startswith("/") else os.path.join(GUESTS, source)],
+                   check=True)
+    return path
+
+
+def counts_in(path):
+    """What the program counted, in the memory that it shares with nobody but us."""
+    with open(path, "rb") as file:
+        rows = COUNT.iter_unpack(file.read())
+    return {name.rstrip(b"\0").decode(): calls for name, calls in rows if name[0]}
+
+
+def stamped(home, program, case, *more, options=()):
+    """Runs it: (exit status, what it counted, the trace)."""
+    ledger = os.path.join(home.top, "ledger")
+    data = os.path.join(home.top, "data")
+    if os.path.exists(ledger):
+        os.unlink(ledger)
+    done = home.run("run", "--stamp", "trace", "--data", data, *options, program, case, ledger, *more)
+    assert not done.stderr, done.stderr
+    return done.returncode, counts_in(ledger), traces.read(data)
+
+
+def endings(trace):
+    return collections.Counter(row[2] for thread in trace.threads.values()
+                               for row in trace.walk(thread))
+
+
+def lost(trace):
+    return sum(r.count for t in trace.threads.values() for r in t.records if r.kind == "gap")
+
+
+EXACT = "fib inlined deep qsort longjmp signals threads storm coroutines fork exit".split()
+
+
+@cli.case
+def every_call_is_there(home, expect):
+    """Counts agree for calls, inlined calls, recursion, callbacks, longjmp, handlers, threads, fork,
+    coroutines, _exit."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    for case in EXACT:
+        status, counted, trace = stamped(home, program, case)
+        expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
+        expect.same(trace.calls(), counted, f"{case}: calls")
+        if case == "longjmp":
+            expect.same(endings(trace)["unwound"], counted["leaps"], "calls that were left")
+        expect.same(lost(trace), 0, f"{case}: lost")
+        ends = endings(trace)
+        if case in ("fib", "inlined", "deep", "qsort", "threads", "storm", "exit"):
+            expect.same(set(ends), {"returned"}, f"{case}: how calls ended")
+
+
+@cli.case
+def interrupted_anywhere(home, expect):
+    """T8: a timer's handler that calls functions itself, every 50 us."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    status, counted, trace = stamped(home, program, "interrupted")
+    expect.same(status, 0, "exit status")
+    expect(counted["tick"] > 20, f"the handler ran {counted['tick']} times")
+    expect.same(trace.calls(), counted, "calls")
+    expect.same(set(endings(trace)), {"returned"}, "how calls ended")
+
+
+@cli.case
+def times_go_forward(home, expect):
+    """A call's time is between its caller's, and every entry is within the run."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    _, _, trace = stamped(home, program, "fib")
+    thread = next(iter(trace.threads.values()))
+    ticks = [r.ticks for r in thread.records]
+    expect.same(ticks, sorted(ticks), "times")
+    expect(int(trace.identity["ticks"]) < ticks[0], "the trace begins before the program")
+
+
+@cli.case
+def small_on_disk(home, expect):
+    """At most 12 bytes a call, but for the room of one segment a thread."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    _, counted, trace = stamped(home, program, "many")
+    used = sum(8 * (r.kind == "entry") + 4 * (r.kind == "exit")
+               for t in trace.threads.values() for r in t.records)
+    expect(used <= 12 * counted["fib"], f"{used} bytes for {counted['fib']} calls")
+
+
+@cli.case
+def killed_anywhere(home, expect):
+    """S10: SIGKILL at a random moment: what is there are all calls but for the one in flight."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    rng = random.Random(20261121)
+    for turn in range(10):
+        ledger, data = (os.path.join(home.top, f"{name}-{turn}") for name in ("ledger", "data"))
+        child = home.start("run", "--stamp", "trace", "--data", data, program, "forever", ledger)
+        cli.wait_for(lambda: os.path.exists(ledger) and os.path.getsize(ledger)
+                     and counts_in(ledger).get("fib", 0) > 1000)
+        time.sleep(rng.random() / 100)  # the moment is the point
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        counted, trace = counts_in(ledger), traces.read(data)
+        got = trace.calls()
+        expect(all(0 <= got[name] - counted[name] <= 1 for name in counted),
+                    f"turn {turn}: {got}, counted {counted}")
+        rows = trace.walk(next(iter(trace.threads.values())))
+        still_open = [row[1] for row in rows if row[2] == "entry"]
+        expect.same(still_open[:1], ["forever"], f"turn {turn}: died inside")
+
+
+@cli.case
+def modules_come_and_go(home, expect):
+    """S7: two libraries at the same address, one after the other."""
+    for name in ("first", "second"):
+        source = os.path.join(home.top, f"{name}.c")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(f"static int inner_{name}(int n) {{ return n * 2; }}\n"
+                       f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
+        compile_guest(home, source, f"lib{name}.so", "-O0", "-shared", "-fPIC")
+    program = compile_guest(home, "stamps.c", "stamps")
+    data = os.path.join(home.top, "data")
+    done = home.run("run", "--stamp", "trace", "--data", data, program, "modules",
+                    os.path.join(home.top, "libfirst.so"), os.path.join(home.top, "libsecond.so"))
+    expect.same(done.returncode, 0, "exit status")
+    got = traces.read(data).calls()
+    expect.same({name: got.get(name) for name in
+                 ("of_first", "inner_first", "of_second", "inner_second", "loads")},
+                {"of_first": 9, "inner_first": 9, "of_second": 9, "inner_second": 9, "loads": 1},
+                "calls")
+
+
+@cli.case
+def the_disk_is_full(home, expect):
+    """S9: recording stops with a gap, the program goes on."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    disk, data = (os.path.join(home.top, name) for name in ("disk", "data"))
+    os.mkdir(disk)
+    script = (f"mount -t tmpfs -o size=300k none {disk} && {cli.HARK} run --stamp trace "
+              f"--data {disk}/data {program} many; status=$?; cp -r {disk}/data {data}; exit $status")
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+                          env=home.env(), cwd=home.top, capture_output=True, text=True, check=False,
+                          timeout=cli.LIMIT)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        raise cli.harness.Skip(done.stderr.strip())
+    expect.same(done.returncode, 0, f"exit status {done.stderr}")
+    trace = traces.read(data)
+    gaps = [r for t in trace.threads.values() for r in t.records if r.kind == "gap"]
+    expect.same([r.detail for r in gaps], [1], "gaps")
+    expect("gap" in [word for word, _ in trace.events], "the gap is among the events")
+    expect(trace.calls()["fib"] > 1000, "what was recorded before is there")
+
+
+@cli.case
+def the_one_before_is_kept(home, expect):
+    """The trace that is there becomes .old; what is no trace is refused, and the program runs."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    for case in ("fib", "inlined"):
+        done = home.run("run", "--stamp", "trace", program, case)
+        expect.same((done.returncode, done.stderr), (0, ""), case)
+    expect.same(set(traces.read(os.path.join(home.top, "hark.data")).calls()),
+                {"holds_inlined", "inlined"}, "the last")
+    expect.same(set(traces.read(os.path.join(home.top, "hark.data.old")).calls()), {"fib"}, "before")
+    mine = os.path.join(home.top, "mine")
+    os.mkdir(mine)
+    with open(os.path.join(mine, "letter"), "w", encoding="ascii") as file:
+        file.write("dear")
+    done = home.run("run", "--stamp", "trace", "--data", "mine", program, "fib")
+    expect.same(done.returncode, 0, "exit status with a folder of the user's")
+    expect("no trace" in done.stderr and "--data" in done.stderr, done.stderr)
+    expect.same(os.listdir(mine), ["letter"], "the user's folder")
+
+
+cli.main(__doc__)
