@@ -17,7 +17,7 @@
 #include "shim/stamp.h"
 
 _Thread_local struct stamp stamp
-	__attribute__((tls_model("initial-exec"))) = { .seen = STAMP_ASK };
+	__attribute__((tls_model("initial-exec"))) = { .seen = STAMP_ASK, .profiling = STAMP_ASK };
 
 #define LIKELY(what) __builtin_expect(!!(what), 1)
 #define HERE() ((uintptr_t)__builtin_frame_address(0))
@@ -54,16 +54,12 @@ static inline void open_frame(struct stamp *s, struct stamp_frame *f, uintptr_t 
 	/* A handler that came between the frame and the top has used the same frame. Its stack pointer is
 	 * another one. */
 	do {
-		*f = (struct stamp_frame){ function, sp, site, after };
+		f->function = function;
+		f->sp = sp;
+		f->site = site;
+		f->after = after;
 		*(struct stamp_frame *volatile *)&s->top = f;
 	} while (!LIKELY(*(volatile uintptr_t *)&f->sp == sp));
-}
-
-/* Deeper than its caller, or inlined into it: then both have the same stack pointer and will return to
- * the same place, but the stamp stands elsewhere in the code. */
-static inline bool below(const struct stamp_frame *top, uintptr_t site, uintptr_t sp, uintptr_t after)
-{
-	return sp < top->sp || (sp == top->sp && site == top->site && after != top->after);
 }
 
 HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
@@ -75,7 +71,7 @@ HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
 	uint32_t kind = TRACE_ENTRY;
 	uint64_t now;
 
-	if (LIKELY(open_gate(s) && f < s->limit && below(f - 1, site, sp, after))) {
+	if (LIKELY(open_gate(s) && f < s->limit && stamp_below(f - 1, site, sp, after))) {
 		if (!LIKELY(offset < s->home_bytes)) {
 			offset = (uintptr_t)function - s->near;
 			kind = offset < s->near_bytes ? TRACE_ENTRY_NEAR : TRACE_NOTHING;
@@ -88,7 +84,7 @@ HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
 			return;
 		}
 	}
-	if (!off())
+	if (!off() && !stamp_profile_enter((uintptr_t)function, site, sp, after))
 		stamp_enter((uintptr_t)function, site, sp, after);
 }
 
@@ -99,10 +95,7 @@ HOOKED void __cyg_profile_func_exit(void *function, void *call_site)
 	struct stamp_frame *f = s->top;
 	uint64_t now;
 
-	/* A stamp at a function's very end may be a jump: then the frame is gone already, and the stamp
-	 * returns to the caller. */
-	if (LIKELY(open_gate(s) && f->function == (uintptr_t)function &&
-		   (sp <= f->sp || (after == site && sp <= f[-1].sp)))) {
+	if (LIKELY(open_gate(s) && stamp_is(f, (uintptr_t)function, site, sp, after))) {
 		uint8_t *at = take(s, 4, &now);
 		if (LIKELY(at)) {
 			uint32_t record = TRACE_SHORT(TRACE_EXIT, now);
@@ -111,6 +104,6 @@ HOOKED void __cyg_profile_func_exit(void *function, void *call_site)
 			return;
 		}
 	}
-	if (!off())
+	if (!off() && !stamp_profile_exit((uintptr_t)function, site, sp, after))
 		stamp_exit((uintptr_t)function, site, sp, after);
 }

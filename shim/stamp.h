@@ -20,6 +20,10 @@ struct stamp_frame {
 	uintptr_t sp;      /* when the hook was entered */
 	uintptr_t site;    /* where the function will return to */
 	uintptr_t after;   /* where the hook returned to: in the function, and nowhere else */
+	/* in profile mode */
+	uint64_t start, below;          /* ticks: when it began, and what calls of its own took */
+	struct profile_function *callee;
+	struct trace_edge *edge;
 };
 
 /* The open calls on one stack. The first frame is none: it has the highest stack pointer. */
@@ -33,6 +37,8 @@ struct stamp_stack {
 enum { STAMP_ASK = 1 }; /* which no gate ever holds: changes are counted from 1 on */
 enum { STAMP_EPOCH_BITS = TRACE_TIME_BITS - 1, STAMP_FLIGHT_PARTS = 4 };
 
+struct profile;
+
 /* What outlives the thread, until another takes it over. */
 struct stamp_room {
 	struct stamp_room *next;
@@ -40,12 +46,14 @@ struct stamp_room {
 	struct stamp_stack stack;          /* the thread's own */
 	struct trace_segment *parts[STAMP_FLIGHT_PARTS];
 	uint32_t part_bytes[STAMP_FLIGHT_PARTS];
+	struct profile *profile;
 };
 
 struct stamp {
 	/* the fast half */
 	uint32_t seen;            /* what *stamp_gate was when all this was true; STAMP_ASK: ask the
 				   * slow half */
+	uint32_t profiling;       /* likewise, in profile mode */
 	bool busy;                /* the slow half is at work: who interrupts it must not go there */
 	bool stopped;             /* no room, or no permission, for another segment */
 	uint8_t *at, *end;        /* the next record; no short one begins at the end or later */
@@ -64,6 +72,7 @@ struct stamp {
 	uint32_t home_number, near_number;
 	uint32_t mode, known;     /* what the gate said, and all of it */
 	uint32_t deeper;          /* open calls that found no frame */
+	struct profile *profile;
 	uint64_t lost;            /* while busy */
 	uint64_t mask;            /* of signals, before they were held back */
 	bool held;
@@ -89,6 +98,10 @@ uint32_t *stamp_words(unsigned count);
 	/* Room for a record of so many words, zeroed; NULL: recording has stopped. */
 void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uint32_t *body,
 		unsigned words);
+void stamp_head(struct trace_segment *segment, uint32_t bytes);
+	/* Makes zeros a segment of the calling thread's. */
+bool stamp_stop(enum trace_gap reason, const char *name);
+	/* Nothing more is recorded in this thread, and the trace says so. False. */
 bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
 uint64_t stamp_now(void);
 
@@ -108,11 +121,40 @@ struct segment_file *stamp_file(void);
 void stamp_stopped(const char *reason);
 	/* Says so in the trace's events. */
 
+/* stamp_profile.c */
+bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
+bool stamp_profile_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
+	/* False: this is for the slow half. */
+void stamp_profile_entered(struct stamp_frame *frame, uint64_t now);
+	/* From the slow half, which has pushed the frame: finds or makes its edge. */
+void stamp_profile_left(struct stamp_frame *frame, uint64_t now);
+	/* The call has ended; the frame is the innermost, or was a moment ago. */
+void stamp_profile_forget(void);
+	/* The thread begins anew: in a forked child, or in another's room. No call is open. */
+void stamp_profile_rename(void);
+	/* Addresses may mean other functions now. */
+
 /* stamp_fiber.c */
 bool stamp_stack_open(struct stamp_stack *stack);
 bool stamp_stack_grow(struct stamp_stack *stack, uint32_t used);
 void stamp_stack_use(struct stamp_stack *stack, uint32_t depth);
 	/* The calling thread's open calls are those from now on. */
+
+/* Deeper than its caller, or inlined into it: then both have the same stack pointer and will return to
+ * the same place, but the stamp stands elsewhere in the code. */
+static inline bool stamp_below(const struct stamp_frame *top, uintptr_t site, uintptr_t sp,
+			       uintptr_t after)
+{
+	return sp < top->sp || (sp == top->sp && site == top->site && after != top->after);
+}
+
+/* Whether this exit is that open call's. A stamp at a function's very end may be a jump: then the frame
+ * is gone already, and the stamp returns to the caller. */
+static inline bool stamp_is(const struct stamp_frame *f, uintptr_t function, uintptr_t site,
+			    uintptr_t sp, uintptr_t after)
+{
+	return f->function == function && (sp <= f->sp || (after == site && sp <= f[-1].sp));
+}
 
 static inline uint32_t stamp_depth(const struct stamp *s)
 {

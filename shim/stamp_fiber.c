@@ -87,9 +87,10 @@ static void change(struct stamp_stack *stack, uint32_t depth)
 	struct stamp *s = &stamp;
 
 	s->busy = true;
-	s->seen = STAMP_ASK;
+	s->seen = s->profiling = STAMP_ASK;
 	stamp_stack_use(stack, depth);
-	stamp_long(TRACE_FIBER, 0, stamp_now(), &stack->fiber, 1);
+	if (s->mode != STAMP_PROFILE)
+		stamp_long(TRACE_FIBER, 0, stamp_now(), &stack->fiber, 1);
 	s->busy = false;
 }
 

@@ -335,6 +335,11 @@ static bool begin_thread(struct stamp *s)
 		atomic_store(&s->room->tid, (int32_t)shim_thread.author.tid);
 		s->top = s->stack->frames; /* the header says what the records do */
 	}
+	if (s->mode == STAMP_PROFILE) {
+		s->top = s->stack->frames; /* what is open has begun before the profile */
+		stamp_profile_forget();
+		return true;
+	}
 	if (!stamp_words(0))
 		return false;
 	if (forked) {
@@ -376,11 +381,13 @@ bool stamp_image(void)
 		return false;
 	if (s->image != image.number || s->mode != mode) {
 		s->mode = mode;
+		s->known = atomic_load(stamp_gate);
 		return begin_thread(s);
 	}
 	if (atomic_load(stamp_gate) != s->known) {
 		s->known = atomic_load(stamp_gate);
 		s->home_bytes = s->near_bytes = 0;
+		stamp_profile_rename();
 	}
 	return true;
 }

@@ -48,12 +48,16 @@ static void set_ready(struct stamp *s, uint8_t *from)
 	s->end = next - SHORT + 1;
 }
 
-static void fill_header(struct stamp *s, struct trace_segment *segment, uint32_t bytes)
+void stamp_head(struct trace_segment *segment, uint32_t bytes)
 {
+	static const uint32_t kinds[] = {
+		[STAMP_TRACE] = TRACE_RECORDS, [STAMP_FLIGHT] = TRACE_FLIGHT, [STAMP_PROFILE] = TRACE_PROFILE
+	};
+	struct stamp *s = &stamp;
 	uint64_t now = stamp_now();
 	struct trace_segment head = {
 		.bytes = bytes,
-		.kind = s->mode == STAMP_FLIGHT ? TRACE_FLIGHT : TRACE_RECORDS,
+		.kind = kinds[s->mode & STAMP_MODE],
 		.image = s->image,
 		.tid = shim_thread.author.tid,
 		.thread = s->thread,
@@ -70,6 +74,11 @@ static void fill_header(struct stamp *s, struct trace_segment *segment, uint32_t
 	memcpy(segment, &head, sizeof head);
 	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
 	s->epoch = now >> STAMP_EPOCH_BITS;
+}
+
+static void begin_segment(struct stamp *s, struct trace_segment *segment, uint32_t bytes)
+{
+	stamp_head(segment, bytes);
 	s->segment = segment;
 	s->end = NULL;
 	s->at = (uint8_t *)(segment + 1);
@@ -111,7 +120,7 @@ static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
 	uint64_t none = 0;
 	uint8_t *last = s->segment ? (uint8_t *)s->segment + s->segment->bytes - LAST_WORDS : NULL;
 
-	if (last) { /* room was kept for it */
+	if (last && s->mode != STAMP_PROFILE) { /* room was kept for it */
 		s->at = last;
 		s->ready = last + LAST_WORDS;
 		stamp_long(TRACE_GAP, reason, stamp_now(), (uint32_t *)&none, 2);
@@ -122,6 +131,8 @@ static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
 	stamp_stopped(name);
 	return false;
 }
+
+bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, reason, name); }
 
 static bool next_segment(struct stamp *s)
 {
@@ -143,7 +154,7 @@ static bool next_segment(struct stamp *s)
 	}
 	if (s->next_bytes < TRACE_SEGMENT_MOST)
 		s->next_bytes *= 4;
-	fill_header(s, segment, bytes);
+	begin_segment(s, segment, bytes);
 	return true;
 }
 
@@ -201,14 +212,17 @@ bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		stamp_stack_use(s->stack, used - 1);
 	}
 	s->top++;
-	*s->top = (struct stamp_frame){ function, sp, site, after };
+	*s->top = (struct stamp_frame){ .function = function, .sp = sp, .site = site, .after = after };
 	return true;
 }
 
 static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 {
-	s->top -= count;
-	stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
+	for (uint32_t i = 0; i < count; i++, s->top--)
+		if (s->mode == STAMP_PROFILE)
+			stamp_profile_left(s->top, now);
+	if (s->mode != STAMP_PROFILE)
+		stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
 }
 
 /* How many of the innermost frames cannot be open any more when a function is entered. */
@@ -239,8 +253,7 @@ static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_
 	const struct stamp_frame *f = s->top;
 
 	for (; f > s->stack->frames; f--)
-		if (f->function == function &&
-		    (sp <= f->sp || (after == site && sp <= f[-1].sp)))
+		if (stamp_is(f, function, site, sp, after))
 			break;
 	*found = f > s->stack->frames;
 	return (uint32_t)(s->top - f);
@@ -272,7 +285,7 @@ static bool begin(struct stamp *s)
 		return false;
 	}
 	s->busy = true;
-	s->seen = STAMP_ASK; /* nor may a handler go the fast way meanwhile */
+	s->seen = s->profiling = STAMP_ASK; /* nor may a handler go the fast way meanwhile */
 	hold_signals(s);
 	if (stamp_image() && !s->stopped)
 		return true;
@@ -286,10 +299,11 @@ static void end(struct stamp *s)
 	if (s->lost) {
 		uint64_t count = s->lost;
 		s->lost = 0;
-		stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
+		if (s->mode != STAMP_PROFILE)
+			stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
 	}
 	if (!s->stopped && !s->deeper && shim.session.control->clock.counter)
-		s->seen = s->known;
+		*(s->mode == STAMP_PROFILE ? &s->profiling : &s->seen) = s->known;
 	s->busy = false;
 	release_signals(s);
 }
@@ -351,8 +365,10 @@ void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t aft
 	uint32_t gone = elsewhere(s, sp) ? 0 : gone_at_entry(s, site, sp, after);
 	if (gone)
 		unwound(s, gone, now);
-	write_entry(s, function, now);
-	stamp_push(function, site, sp, after);
+	if (s->mode != STAMP_PROFILE)
+		write_entry(s, function, now);
+	if (stamp_push(function, site, sp, after) && s->mode == STAMP_PROFILE)
+		stamp_profile_entered(s->top, now);
 	end(s);
 }
 
@@ -372,10 +388,14 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		gone = gone_at_exit(s, function, site, sp, after, &found);
 		if (found && gone)
 			unwound(s, gone, now);
+		if (found && s->mode == STAMP_PROFILE)
+			stamp_profile_left(s->top, now);
 		if (found)
 			s->top--;
 	}
-	if (!found) {
+	if (s->mode == STAMP_PROFILE) {
+		; /* what it added up is all there is */
+	} else if (!found) {
 		far(TRACE_EXIT_FAR, stamp_module(function), function, now);
 	} else {
 		tell_time(s, now);
@@ -395,8 +415,9 @@ void stamp_end(enum trace_end how)
 	    s->image != stamp_image_number())
 		return;
 	s->busy = true;
-	s->seen = STAMP_ASK;
+	s->seen = s->profiling = STAMP_ASK;
 	hold_signals(s);
-	stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
+	if (s->mode != STAMP_PROFILE)
+		stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
 	end(s);
 }

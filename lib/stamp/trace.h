@@ -112,24 +112,27 @@ enum trace_end {
 };
 
 /*
- * A segment of kind TRACE_PROFILE: the header, struct trace_profile, then `slots` edges. One thread's
- * table; where there are several of a thread, the highest part holds everything.
+ * A segment of kind TRACE_PROFILE: the header, struct trace_profile, then `used` edges, each of them the
+ * calls of one function from another in one thread. Of a thread's several parts each has edges of its own.
  */
-enum { TRACE_BUCKETS = 80 }; /* two for each power of two of ticks: bucket 2k+h holds [2^k(1+h/2), …) */
+enum { TRACE_BUCKETS = 80 }; /* two for each power of two of ticks: bucket 2k+h counts [2^k(1+h/2), …) */
 
 struct trace_profile {
-	uint32_t slots;      /* a power of two; slot 0 holds what found no room */
+	uint32_t slots;      /* there is room for */
 	uint32_t used;
 };
 
+#define TRACE_FUNCTION(module, offset) ((uint64_t)(module) << 40 | (offset))
+#define TRACE_EDGE_OTHERS UINT64_MAX /* as callee: calls for which there was no room */
+
 struct trace_edge {
-	uint64_t caller;     /* module << 40 | offset; 0: none, it was called from outside */
-	uint64_t callee;     /* 0: a free slot */
-	uint64_t calls;
-	uint64_t total;      /* ticks, of outermost activations of the callee only */
+	uint64_t caller;     /* TRACE_FUNCTION; 0: none that is recorded */
+	uint64_t callee;
+	uint64_t calls;      /* that were entered; what follows counts those that have ended */
+	uint64_t total;      /* ticks, of those only below which the callee was not open already */
 	uint64_t self;
-	uint64_t min, max;
-	uint32_t buckets[TRACE_BUCKETS]; /* calls by their total time */
+	uint64_t min, max;   /* ticks; 0: none has ended */
+	uint32_t buckets[TRACE_BUCKETS]; /* calls by their time */
 };
 
 #endif

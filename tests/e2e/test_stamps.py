@@ -35,13 +35,13 @@ def counts_in(path):
     return {name.rstrip(b"\0").decode(): calls for name, calls in rows if name[0]}
 
 
-def stamped(home, program, case, *more, options=()):
+def stamped(home, program, case, *more, mode="trace"):
     """Runs it: (exit status, what it counted, the trace)."""
     ledger = os.path.join(home.top, "ledger")
     data = os.path.join(home.top, "data")
     if os.path.exists(ledger):
         os.unlink(ledger)
-    done = home.run("run", "--stamp", "trace", "--data", data, *options, program, case, ledger, *more)
+    done = home.run("run", "--stamp", mode, "--data", data, program, case, ledger, *more)
     assert not done.stderr, done.stderr
     return done.returncode, counts_in(ledger), traces.read(data)
 
@@ -73,6 +73,40 @@ def every_call_is_there(home, expect):
         ends = endings(trace)
         if case in ("fib", "inlined", "deep", "qsort", "threads", "storm", "exit"):
             expect.same(set(ends), {"returned"}, f"{case}: how calls ended")
+
+
+@cli.case
+def profile_adds_up(home, expect):
+    """Profile mode: the same counts; times add up; a histogram holds every call that ended."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    for case in EXACT + ["interrupted"]:
+        status, counted, trace = stamped(home, program, case, mode="profile")
+        expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
+        expect.same(trace.calls(), counted, f"{case}: calls")
+        for edge in trace.edges:
+            ended = sum(edge.buckets)
+            expect(ended <= edge.calls and edge.own <= edge.total + edge.own, f"{case}: {edge}")
+            if case in ("fib", "deep", "qsort"):
+                expect.same(ended, edge.calls, f"{case}: in the histogram")
+                expect(edge.least <= edge.most, f"{case}: {edge}")
+    trace = stamped(home, program, "fib", mode="profile")[2]
+    outer = [e for e in trace.edges if e.caller == (0, 0)]
+    own = sum(e.own for e in trace.edges)
+    expect.same(len(outer), 1, "edges from outside")
+    expect.same(own, outer[0].total, "self times add up to the outermost call's total")
+    expect.same(sum(e.total for e in trace.edges), outer[0].total, "recursion is counted once")
+
+
+@cli.case
+def the_last_is_kept(home, expect):
+    """Flight mode: a thread's last calls, in a few segments; exactly the end of what a trace has."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    _, _, trace = stamped(home, program, "many", mode="flight:64K")
+    _, _, whole = stamped(home, program, "many", mode="trace")
+    last, every = (next(iter(t.threads.values())) for t in (trace, whole))
+    kinds = [(r.kind, r.offset) for r in last.records]
+    expect(len(last.parts) == 4 and 64000 / 6 / 2 < len(kinds) <= 65536 / 4, f"{len(kinds)} records")
+    expect.same(kinds, [(r.kind, r.offset) for r in every.records][-len(kinds):], "the last records")
 
 
 @cli.case

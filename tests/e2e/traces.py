@@ -17,6 +17,7 @@ import urllib.parse
 HEADER = struct.Struct("<QIIIIIIQQIIIIQ16s24x")
 MAGIC = b"harkseg1"
 PAGE = 4096
+PROFILE = 3
 ENTRY, EXIT, ENTRY_NEAR, LONG = 1, 2, 3, 4
 (VOID, TIME, HOME, NEAR, ENTRY_FAR, EXIT_FAR, UNWOUND, FIBER, OPEN, GAP, END) = range(11)
 
@@ -113,6 +114,29 @@ def decode(head, words):
             raise AssertionError(f"a record of kind {kind} at word {at}")
 
 
+@dataclasses.dataclass
+class Edge:
+    image: int
+    caller: tuple
+    callee: tuple
+    calls: int
+    total: int
+    own: int
+    least: int
+    most: int
+    buckets: tuple
+
+
+def edges(head, data):
+    """The edges of a profile segment; data begins behind its header."""
+    slots, used = struct.unpack_from("<II", data)
+    assert used <= slots
+    for i in range(used):
+        row = struct.unpack_from("<7Q80I", data, 8 + i * 376)
+        caller, callee = ((key >> 40, key & (1 << 40) - 1) for key in row[:2])
+        yield Edge(head[3], caller, callee, *row[2:7], row[7:])
+
+
 class Symbols:
     def __init__(self, path):
         self.path = path
@@ -146,6 +170,7 @@ class Trace:
                 self.events.append((words[0], pairs(words[1:])))
         self.symbols = {}
         self.threads = {}
+        self.edges = []
         for name in sorted(os.listdir(path)):
             if name.startswith("image."):
                 self.read_image(os.path.join(path, name))
@@ -154,6 +179,9 @@ class Trace:
         parts = collections.defaultdict(list)
         with open(path, "rb") as file:
             for head, words in segments(file.read()):
+                if head[2] == PROFILE:
+                    self.edges.extend(edges(head, struct.pack(f"<{len(words)}I", *words)))
+                    continue
                 parts[head[3], head[5]].append((head[6], head, words))
         for (image, number), rows in sorted(parts.items()):
             rows.sort(key=lambda row: row[0])
@@ -184,6 +212,8 @@ class Trace:
                                        if r.kind == "entry")
             for (module, offset), calls in seen.items():
                 count[self.name(thread.image, module, offset)] += calls
+        for edge in self.edges:
+            count[self.name(edge.image, *edge.callee)] += edge.calls
         return dict(count)
 
     def walk(self, thread):
