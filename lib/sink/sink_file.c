@@ -233,7 +233,10 @@ static int file_open(struct sink *s)
 	if (rc || !s->queue.note)
 		return rc;
 	bool cut = in_frame_before && !in_frame(s);
-	if (((!s->was_open || cut) && back_to_moved(s)) || !s->was_open)
+	/* On a full disk the rest of a moved file's line waits for room, as any other file would. What
+	 * can grow no more at all will never have it. */
+	bool ends_here = s->error == -EFBIG;
+	if (((!s->was_open || cut) && !ends_here && back_to_moved(s)) || !s->was_open)
 		go_on(s);
 	/* A frame was cut by an error. Where its beginning does not end a file any more, because that is
 	 * gone or others have written on, the whole frame is sent again. */

@@ -11,11 +11,13 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 
 import cli
 import harness
+from session import Session
 
 SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
 ENTRY = harness.build("../e2e/guests/entry.c")
@@ -272,6 +274,7 @@ def small_disk(home, size):
         yield path
     finally:
         subprocess.run(["umount", "-l", path], check=False)
+        os.rmdir(path)
 
 
 @cli.case
@@ -324,6 +327,57 @@ def read(path):
             return file.read()
     except FileNotFoundError:
         return b""
+
+
+def number_of(line):
+    """Of a line that is whole."""
+    found = re.fullmatch(rb'\{"time":.*"msg":"line (\d+) of many".*\}', line)
+    return int(found.group(1)) if found else line
+
+
+def filled(path, but):
+    """A file that leaves no more than that of its disk."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    os.truncate(path, os.path.getsize(path) - but)
+
+
+@cli.case
+def full_disk_and_a_moved_file(home, expect):
+    """The disk is full in the middle of a line, and the log is renamed. The line goes on where it was
+    begun once there is room; where that is gone, the next file has all of it."""
+    for way in "there is room", "the collector is killed", "it is removed":
+        with small_disk(home, "8M") as disk:
+            if not disk:
+                return
+            log, moved, filler = f"{disk}/log", f"{disk}/moved", f"{disk}/filler"
+            session = Session(home, "--to", f"file:{log}?format=json&backoff=10ms..50ms")
+            child = session.child.pid
+            row = home.session(child)
+            filled(filler, but=256 << 10)
+            session.do("seq -f 'line %.0f of many' 5000 >&2")
+            cli.wait_for(lambda: stats(home, child)["sinks"][1]["error"])
+            os.rename(log, moved)
+            begun = read(moved)
+            session.do("seq -f 'line %.0f of many' 5001 5010 >&2")
+            if way == "the collector is killed":
+                os.kill(row["collector_pid"], signal.SIGKILL)
+                cli.wait_for(lambda: home.session(child)["collector_pid"] != row["collector_pid"])
+            cli.wait_for(lambda: os.path.exists(log))
+            if way == "it is removed":
+                os.unlink(moved)
+                begun = begun[:begun.rfind(b"\n") + 1]
+            os.unlink(filler)
+            cli.wait_for(lambda: b"line 5010 of many" in read(log))
+            expect.same(session.end(), 0, f"{way}: exit status")
+            first = begun if way == "it is removed" else read(moved)
+            expect(len(begun) > 1 << 17 and first.startswith(begun), f"{way}: the moved file")
+            expect(first.endswith(b"\n"), f"{way}: it ends in {first[-80:]!r}")
+            got = [number_of(line) for line in (first + read(log)).splitlines()]
+            expect(got == list(range(1, 5011)), f"{way}: {len(got)} lines, not whole or not in "
+                   f"order: {[g for g in got if not isinstance(g, int)][:3]}")
+            os.unlink(session.out)
 
 
 @cli.case

@@ -234,6 +234,67 @@ static void the_rest_after_somebody_elses_line_is_the_whole_line(void **state)
 	sink_fini(&s);
 }
 
+/* By logrotate, say, which makes no room. */
+static void the_rest_goes_to_the_file_that_was_moved(void **state)
+{
+	struct sink s;
+
+	(void)state;
+	fill_up(&s, "");
+	s.error = -ENOSPC;
+	assert_int_equal(rename(live, name(1)), 0);
+	pump(&s);
+	assert_true(sink_idle(&s));
+	assert_content(1, "one\ntwo\n");
+	assert_content(0, "three\n");
+	sink_fini(&s);
+}
+
+static void a_moved_file_that_can_grow_no_more_is_not_waited_for(void **state)
+{
+	struct sink s;
+
+	(void)state;
+	start(&s, "", "q");
+	pump(&s);
+	limit_files(6);
+	say(&s, "one\ntwo\n");
+	assert_int_equal(s.error, -EFBIG);
+	assert_int_equal(rename(live, name(1)), 0);
+	pump(&s);
+	assert_true(sink_idle(&s));
+	limit_files(RLIM_INFINITY);
+	assert_content(1, "one\ntw");
+	assert_content(0, "two\n");
+	sink_fini(&s);
+}
+
+/* The one before was killed while it waited. */
+static void nor_by_a_successor(void **state)
+{
+	struct sink s;
+	struct sink successor;
+
+	(void)state;
+	start(&s, "", "q");
+	pump(&s);
+	limit_files(6);
+	say(&s, "one\ntwo\n");
+	assert_int_equal(rename(live, name(1)), 0);
+	uint64_t head = s.queue.head;
+	sink_fini(&s);
+	start(&successor, "", "q");
+	successor.queue.head = head;
+	pump(&successor);
+	assert_int_equal(successor.error, -EFBIG);
+	pump(&successor);
+	assert_true(sink_idle(&successor));
+	limit_files(RLIM_INFINITY);
+	assert_content(1, "one\ntw");
+	assert_content(0, "two\n");
+	sink_fini(&successor);
+}
+
 static void a_successor_ends_the_cut_line(void **state)
 {
 	struct sink s;
@@ -364,6 +425,9 @@ int main(void)
 		TEST(the_next_reader_of_a_fifo_gets_whole_lines),
 		TEST(the_rest_in_a_new_file_is_the_whole_line),
 		TEST(the_rest_after_somebody_elses_line_is_the_whole_line),
+		TEST(the_rest_goes_to_the_file_that_was_moved),
+		TEST(a_moved_file_that_can_grow_no_more_is_not_waited_for),
+		TEST(nor_by_a_successor),
 		TEST(a_successor_ends_the_cut_line),
 		TEST(removed_underneath),
 		TEST(renamed_underneath),
