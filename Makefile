@@ -197,9 +197,7 @@ SCRIPT_TESTS  = $(foreach ext,sh py,$(wildcard tests/preload/test_*.$(ext) \
 STRESS_TESTS  = $(STRESS:%=build/%) $(wildcard tests/stress/test_*.sh tests/stress/test_*.py)
 CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports \
 	tests/traps.py
-# Not the soak: now and then its small disk is full of a file that its own reader keeps, for ever.
-SHORT_TESTS   = $(filter-out tests/stress/test_soak.py,$(STRESS_TESTS))
-TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(HANDS) $(SCRIPT_TESTS) $(SHORT_TESTS)
+TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(HANDS) $(SCRIPT_TESTS) $(STRESS_TESTS)
 TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC)
 
 deps: ## install what a fresh Debian 12 lacks

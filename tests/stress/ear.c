@@ -8,244 +8,18 @@
  * when they are accounted for. A file is removed when all of it is read and the next one has begun. Says
  * on stderr what is odd, and judges nothing.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "tests/stress/ledger.h"
+#include "tests/stress/ear_lines.h"
 
-enum { BUFFER = 1 << 20, FILES = 512, SAID = 40, REMEMBERED = 1 << 16 };
+enum { BUFFER = 1 << 20, FILES = 512 };
 
-struct said {
-	uint64_t seq, slot, number;
-};
-
-static struct ledger *ledger;
-static struct heard *me;
-static const char *run;
-static size_t run_bytes;
-static char pads[26][LONGEST + 1];
 static char *buffer;
 static size_t kept;                /* of the last line, whose end has not come */
-static uint64_t nothing_ns;        /* when it was last seen that there is no more */
-static bool may_repeat;            /* the file in which things were said before is removed */
-static bool back;                  /* the stream goes over what it had brought already */
-static struct said said[REMEMBERED];
-static uint64_t cut_number[SLOTS]; /* of whose message only the beginning has come */
-static const char *live_name;      /* of a file; NULL: it is something else */
-
-/* ---- lines -------------------------------------------------------------------------------------- */
-
-static void odd(const char *why, const char *line, size_t bytes)
-{
-	if (me->odd++ < SAID)
-		fprintf(stderr, "%s: %.*s%s\n", why, (int)(bytes < 400 ? bytes : 400), line,
-			bytes < 400 ? "" : " …");
-}
-
-static uint64_t take_number(const char **at, const char *end)
-{
-	uint64_t n = 0;
-
-	while (*at < end && isdigit((unsigned char)**at))
-		n = n * 10 + (uint64_t)(*(*at)++ - '0');
-	return n;
-}
-
-/* As JSON and logfmt have it; 0: none. */
-static uint64_t seq_in(const char *line, const char *end)
-{
-	const char *at = memmem(line, (size_t)(end - line), "\"seq\":", 6);
-
-	if (!at)
-		at = memmem(line, (size_t)(end - line), " seq=", 5);
-	if (!at)
-		return 0;
-	at += *at == '"' ? 6 : 5;
-	return take_number(&at, end);
-}
-
-static void note_gap(struct gap *gaps, uint64_t *count, uint64_t slot, uint64_t from, uint64_t to)
-{
-	if (*count < GAPS)
-		gaps[*count] = (struct gap){ slot, from, to };
-	++*count;
-}
-
-/* {"time":"2024-01-31T12:34:56.123456789Z",…: within the day, which is all that is needed. */
-static void measure(const char *line, size_t bytes)
-{
-	const uint64_t second = 1000000000, day = 86400 * second;
-	uint64_t part[4] = { 0 };
-	static const int places[4] = { 20, 23, 26, 29 };
-
-	if (bytes < 40 || memcmp(line, "{\"time\":\"", 9) != 0 || nothing_ns == 0)
-		return;
-	for (int i = 0; i < 4; i++) {
-		const char *at = line + places[i];
-		part[i] = take_number(&at, line + bytes);
-	}
-	uint64_t at = ((part[0] * 60 + part[1]) * 60 + part[2]) * second + part[3];
-	uint64_t held = (nothing_ns % day + day - at) % day;
-	if (held > day / 2 || held < second / 10)
-		return; /* not there yet when it was said, or not for long */
-	uint64_t begun = nothing_ns - held;
-	bool ours = atomic_load(&ledger->trouble_until_ns) > begun &&
-		    atomic_load(&ledger->trouble_since_ns) < nothing_ns;
-	me->held[ours]++;
-	if (me->longest_ns[ours] < held)
-		me->longest_ns[ours] = held;
-}
-
-/* The rest of a long message, of which hark has sent on the beginning: its writer stood still for so
- * long, or died. Whether the line is one. */
-static bool take_rest(const char *line, size_t bytes)
-{
-	const char *end = line + bytes, *at = memmem(line, bytes, "msg", 3);
-	int letter;
-
-	at = at ? at + 3 : line;
-	while (at < end && strchr("\":=", *at))
-		at++;
-	const char *from = at;
-	while (at < end && *at == *from)
-		at++;
-	for (uint64_t slot = 0; slot < SLOTS; slot++) {
-		padding(cut_number[slot], &letter);
-		if (!cut_number[slot] || from == end || (*from != letter && *from != '.'))
-			continue;
-		if (*from != '.' && (at == end || *at != '.'))
-			return true; /* nor is this the end */
-		if (cut_number[slot] == me->last[slot] + 1) {
-			me->last[slot]++;
-			me->messages++;
-		}
-		for (uint64_t i = 0; i < me->cuts_count && i < GAPS; i++)
-			if (me->cuts[i].slot == slot && me->cuts[i].from == cut_number[slot])
-				me->cuts[i] = me->cuts[--me->cuts_count];
-		cut_number[slot] = 0;
-		return true;
-	}
-	return false;
-}
-
-/* The furthest is left as it is. */
-static void heard_again(const char *line, size_t bytes, struct said now)
-{
-	const struct said *before = &said[now.seq % REMEMBERED];
-
-	me->backs += !back;
-	back = true;
-	me->repeated++;
-	me->again += may_repeat;
-	if (live_name && !may_repeat && me->repeated - me->again < SAID)
-		fprintf(stderr, "again: %.*s … %.*s\n", (int)(bytes < 150 ? bytes : 150), line,
-			bytes > 250 ? 100 : 0, line + (bytes > 250 ? bytes - 100 : 0));
-	if (now.seq && before->seq == now.seq &&
-	    (before->slot != now.slot || before->number != now.number))
-		odd("another message with the same seq", line, bytes);
-}
-
-static void take_message(const char *line, size_t bytes, const char *at)
-{
-	const char *end = line + bytes;
-	int letter;
-
-	at += run_bytes + 1;
-	uint64_t slot = take_number(&at, end);
-	at++;
-	uint64_t number = take_number(&at, end);
-	at++;
-	size_t pad = padding(number, &letter);
-	if (slot >= SLOTS || at > end) {
-		odd("torn", line, bytes);
-		return;
-	}
-	bool whole = pad < (size_t)(end - at) && memcmp(at, pads[letter - 'a'], pad) == 0 &&
-		     at[pad] == '.';
-	if (!whole) { /* its writer died; among bytes, another may go on in the same line */
-		const char *other = memmem(at, (size_t)(end - at), run, run_bytes);
-		if (number > me->last[slot]) {
-			note_gap(me->cuts, &me->cuts_count, slot, number, number);
-			cut_number[slot] = number;
-		}
-		if (other)
-			take_message(line, bytes, other);
-		return;
-	}
-	uint64_t seq = seq_in(at + pad, end);
-	if (number <= me->last[slot]) {
-		heard_again(line, bytes, (struct said){ seq, slot, number });
-		return;
-	}
-	back = may_repeat = false;
-	if (number > me->last[slot] + 1)
-		note_gap(me->gaps, &me->gaps_count, slot, me->last[slot] + 1, number - 1);
-	me->last[slot] = number;
-	me->messages++;
-	if (seq) {
-		if (seq <= me->seq)
-			odd("seq goes back", line, bytes);
-		me->seq = seq;
-		said[seq % REMEMBERED] = (struct said){ seq, slot, number };
-	}
-	measure(line, bytes);
-}
-
-/* By hark, or by a shell of its child's end. */
-static bool is_note(const char *line, size_t bytes)
-{
-	static const char *const words[] = { " lost: ", "cannot reach ", "Segmentation fault",
-					     "Killed", "Aborted", "Terminated" };
-
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-		if (memmem(line, bytes, words[i], strlen(words[i])))
-			return true;
-	return false;
-}
-
-/* What hark has to say; also of losses, which add up. */
-static void take_note(const char *line, size_t bytes)
-{
-	const char *end = line + bytes;
-	uint64_t seq = seq_in(line, end);
-	const char *sink = memmem(line, bytes, " lost: a sink's queue", 21);
-
-	if (!is_note(line, bytes)) {
-		me->others++;
-		if (!take_rest(line, bytes))
-			odd("nobody has said this", line, bytes);
-		return;
-	}
-	if (seq && seq <= me->seq)
-		return; /* again */
-	me->seq = seq ? seq : me->seq;
-	me->notes++;
-	me->others += !sink;
-	if (!sink)
-		return;
-	const char *at = memmem(line, bytes, " message", 8); /* one, or several */
-	while (at && at > line && isdigit((unsigned char)at[-1]))
-		at--;
-	me->announced += at ? take_number(&at, end) : 0;
-}
-
-static void take_line(const char *line, size_t bytes)
-{
-	while (bytes && line[bytes - 1] == '\r') /* a terminal's */
-		bytes--;
-	const char *at = memmem(line, bytes < 200 ? bytes : 200, run, run_bytes);
-	me->bytes += bytes + 1;
-	if (at)
-		take_message(line, bytes, at);
-	else if (bytes)
-		take_note(line, bytes);
-}
 
 /* `fresh` more bytes are in the buffer. */
 static void take_bytes(size_t fresh)
@@ -360,7 +134,7 @@ static void look_for_files(int directory)
 		if (file_count == FILES)
 			abort();
 		struct file *f = &files[file_count];
-		f->fd = openat(directory, entry->d_name, O_RDONLY | O_CLOEXEC);
+		f->fd = openat(directory, entry->d_name, O_RDWR | O_CLOEXEC);
 		if (f->fd < 0)
 			continue; /* it was renamed just now */
 		if (fstat(f->fd, &st) != 0 || known(st.st_ino)) {
@@ -427,14 +201,21 @@ static void go_on_with(int directory, unsigned next)
 	files[next] = files[--file_count];
 }
 
-/* As an administrator would whose disk is full: what was moved away and read makes room for the next. */
+/* As an administrator would whose disk is full: what was moved away and read makes room for the next.
+ * The file stays open, in case that something is written there yet, and would keep its room for ever: so
+ * what was read of it is made a hole. Not while it has a name: hark may still compare with it. */
 static void make_room(int directory)
 {
+	struct file *f = &files[0];
 	struct stat st;
 
-	if (file_count > 1 && now_ns() - fresh_ns > 300000000 && fstat(files[0].fd, &st) == 0 &&
-	    st.st_nlink)
-		remove_file(directory, &files[0]);
+	if (file_count < 2 || now_ns() - fresh_ns < 300000000 || fstat(f->fd, &st) != 0)
+		return;
+	if (st.st_nlink)
+		remove_file(directory, f);
+	else if (st.st_blocks)
+		fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  lseek(f->fd, 0, SEEK_CUR));
 }
 
 static void hear_files(const char *path)
@@ -486,7 +267,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	int fd = atoi(argv[5]);
-	if (strcmp(argv[4], "fd") == 0)
+	loses = strcmp(argv[4], "fd") == 0;
+	if (loses)
 		hear_fd(fd);
 	else
 		while (wait_for(fd))

@@ -45,7 +45,7 @@ struct heard {
 	uint64_t bytes;
 	uint64_t others;        /* lines that are no whole message of a talker's, nor hark's */
 	uint64_t last[SLOTS];   /* the furthest number */
-	struct gap gaps[GAPS], cuts[GAPS];
+	struct gap gaps[GAPS], cuts[GAPS]; /* of a cut message, `to` is its thread */
 };
 
 struct ledger {

@@ -18,14 +18,17 @@ from ledger import (AGAIN, ANNOUNCED, BACKS, CLOSING, CUTS_COUNT, EARS, END, GAP
                     TALK, WORKERS, Ledger, count_within)
 from round import HARK, Session, harness
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 DISK_MB = 96
-CATCH_UP_LIMIT = 60      # seconds for all that was said to arrive, when trouble is over
+LIMIT = 60               # seconds for whatever is to come: none is judged by its speed
+GIVEN_UP_LIMIT = 5       # the same, once something did not come
 GROWTH_MOST_KB = 4096    # of a process of hark's that was left alone, over a life
 
 
 def program(name):
-    ledger = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ledger.h")
-    return harness.build(f"../stress/{name}.c", extra=("-O2", "-include", ledger))
+    headers = ["ledger.h"] + ["ear_lines.h"] * (name == "ear")  # its age is theirs
+    return harness.build(f"../stress/{name}.c", extra=("-O2", *(
+        word for header in headers for word in ("-include", os.path.join(HERE, header)))))
 
 
 def send(pidfd, number):
@@ -98,6 +101,7 @@ class Life(Session):
         self.ticket = itertools.count()
         self.count = {}           # of troubles that came to pass
         self.moved = 0
+        self.before, self.grown = {}, {}  # what measure() found; kB
         self.stack = stack
         self.open_sinks()
 
@@ -281,23 +285,30 @@ class Life(Session):
     def all_open(self):
         rows = harness.ask("stats", self.runtime)
         sinks = rows[0]["sinks"] if rows else []
+        self.before = self.measure()
         return len(sinks) == len(SINKS) and all(s["state"] == "open" for s in sinks) and \
-            len(self.measure()) == 2
+            len(self.before) == 2
 
     def measure(self):
-        """{who: (descriptors, threads, kB)} while nobody talks."""
+        """{who: (descriptors, threads, kB)} while nobody talks; without one that closes something
+        just now, or ends."""
         found = {}
         with self.pair() as pair:
             for who, (pid, _) in (pair or {}).items():
-                with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-                    status = file.read()
-                found[who] = (sorted(os.readlink(f"/proc/{pid}/fd/{fd}").partition(" ")[0]
-                                     for fd in os.listdir(f"/proc/{pid}/fd")),
-                              int(re.search(r"Threads:\s+(\d+)", status)[1]),
-                              int(re.search(r"RssAnon:\s+(\d+)", status)[1]))
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, TypeError):
+                    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+                        status = file.read()
+                    found[who] = (sorted(os.readlink(f"/proc/{pid}/fd/{fd}").partition(" ")[0]
+                                         for fd in os.listdir(f"/proc/{pid}/fd")),
+                                  int(re.search(r"Threads:\s+(\d+)", status)[1]),
+                                  int(re.search(r"RssAnon:\s+(\d+)", status)[1]))
         return found
 
-    def wait_until(self, what, condition, limit=CATCH_UP_LIMIT):
+    def patience(self):
+        return GIVEN_UP_LIMIT if self.complaints else LIMIT
+
+    def wait_until(self, what, condition):
+        limit = self.patience()
         until = time.monotonic() + limit
         while not condition():
             if time.monotonic() > until:
@@ -323,39 +334,41 @@ class Life(Session):
         self.ledger.words[MOOD] = REST
         self.wait_until("talkers end", lambda: not self.ledger.words[WORKERS])
         self.wait_until("all that was said is heard", self.caught_up)
-        if self.wait_until("both processes of hark", lambda: len(self.measure()) == 2, 5):
+        if self.wait_until("both processes of hark", lambda: len(self.measure()) == 2):
             self.compare_sizes()
 
     def compare_sizes(self):
+        after = {}
+
         def same():
+            nonlocal after
             after = self.measure()
             return len(after) == 2 and all(
                 len(after[who][0]) <= len(self.before[who][0]) and
                 after[who][1] == self.before[who][1] for who in after)
-        if not self.wait_until("descriptors and threads as before", same, 5):
-            self.complaints.append(f"before {self.before}, after {self.measure()}")
-        grown = {who: size[2] - self.before[who][2] for who, size in self.measure().items()}
-        self.grown = grown
-        if self.calm and max(grown.values(), default=0) > GROWTH_MOST_KB:
-            self.complaints.append(f"grown by {grown} kB")
+        if not self.wait_until("descriptors and threads as before", same):
+            self.complaints.append(f"before {self.before}, after {after}")
+        self.grown = {who: size[2] - self.before[who][2] for who, size in after.items()}
+        if self.calm and max(self.grown.values(), default=0) > GROWTH_MOST_KB:
+            self.complaints.append(f"grown by {self.grown} kB")
 
     def settle(self):
         self.ledger.words[MOOD] = END
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.program.wait(30)
+            self.program.wait(self.patience())
         if self.program.returncode != 7:
             self.complaints.append(f"the program's status: {self.program.returncode}")
-        self.wait_until("the session ends", lambda: not os.listdir(self.runtime), 30)
+        self.wait_until("the session ends", lambda: not os.listdir(self.runtime))
         self.ledger.words[CLOSING] = 1
         for name, ear in self.ears.items():
             try:
-                if ear.wait(20):
+                if ear.wait(self.patience()):
                     self.complaints.append(f"the ear of {name}: {ear.returncode}")
             except subprocess.TimeoutExpired:
                 self.complaints.append(f"{name} goes on")
                 ear.kill()
                 ear.wait()
-        if not self.reap_all(10):
+        if not self.reap_all(self.patience()):
             self.complaints.append("processes stay behind")
 
     # -- the verdict --
@@ -434,9 +447,7 @@ class Life(Session):
 
     def go(self, seconds):
         self.start()
-        self.before = self.grown = {}
-        if self.wait_until("a session with all its sinks open", self.all_open, 10):
-            self.before = self.measure()
+        self.wait_until("a session with all its sinks open", self.all_open)
         self.ledger.words[MOOD] = TALK
         self.make_trouble(seconds)
         self.rest()

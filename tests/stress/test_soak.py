@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 240
 # alone
 """A soak: a chorus of processes talks, forks, execs and dies, and everything around it is in trouble.
 
@@ -38,7 +38,7 @@ from round import HARK
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_PRIVATE_REC = (1 << 18) | (1 << 14)
-SHORT_SECONDS = 12
+SHORT_SECONDS = 8
 LIFE_SECONDS = 40        # of a session, at most
 
 libc = ctypes.CDLL(None, use_errno=True)
