@@ -460,7 +460,10 @@ void watch_believe(struct watch *w, struct watched *p)
 
 void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns)
 {
-	if (!w->doubtful || now_ns - w->doubted_ns < DOUBT_NS)
+	struct stat program;
+
+	if (!w->doubtful || now_ns - w->doubted_ns < DOUBT_NS ||
+	    stat("/proc/self/exe", &program) != 0)
 		return;
 	w->doubted_ns = now_ns;
 	for (uint32_t i = 0; i < w->size; i++) {
@@ -468,10 +471,13 @@ void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_
 		if (!p->pid || p->ended || p->believed || p->foreign)
 			continue;
 		/* A leader that ended before its threads has no mappings, one that is not dumpable shows
-		 * none; one in the middle of an exec will at the next look. */
-		if (process_maps((pid_t)p->pid, device, inode) || process_hides((pid_t)p->pid))
+		 * none; one in the middle of an exec will at the next look. We ourselves, and our guardian,
+		 * map the ring, too, and would wait for each other. */
+		pid_t pid = (pid_t)p->pid;
+		if ((process_maps(pid, device, inode) && !is_hark(pid, &program)) ||
+		    process_hides(pid))
 			watch_believe(w, p);
-		else if (!process_is_zombie((pid_t)p->pid) && p->doubts++)
+		else if (!process_is_zombie(pid) && p->doubts++)
 			mark_ended(w, p);
 	}
 }

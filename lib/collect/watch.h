@@ -91,8 +91,9 @@ bool watch_quiet(const struct watch *w);
 void watch_believe(struct watch *w, struct watched *p);
 	/* it is of the session, whatever it maps */
 void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns);
-	/* Once a second: who was named in the ring, lives, and does not map it at two looks counts as
-	 * ended, or a record could have us wait for any process of the machine. */
+	/* Once a second: who was named in the ring, lives, and does not map it at two looks, or is one of
+	 * hark's own, counts as ended: or a record could have us wait for any process of the machine, even
+	 * for ourselves. */
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode);
 	/* Whether a process of the session has a descriptor of that file. */
 

@@ -3,8 +3,6 @@
  */
 #include "tests/unit/watch_case.h"
 
-#include "lib/session/process.h"
-
 enum { CROWD = 2000, OTHERS = 0x400000 /* the largest pid that there can be */ };
 
 /* Each can be found from where its number leads. */
@@ -265,39 +263,6 @@ static void test_flood_from_abroad(void **state)
 	assert_int_equal(w.foreign, 4095);
 }
 
-/* A record may name any process of the machine. */
-static void test_doubts(void **state)
-{
-	const uint64_t second = 1000000000;
-	uint64_t now = clock_monotonic_ns();
-	int fds[2];
-	(void)state;
-
-	assert_int_equal(pipe(fds), 0);
-	pid_t ours = child_of(fds, true), stranger = child_of(fds, false);
-	pid_t first = child_of(fds, false);
-	pid_t pids[] = { ours, stranger, first };
-	for (int i = 0; i < 3; i++)
-		join_as((uint32_t)pids[i], "child", w.own_namespace, 1);
-	watch_believe(&w, watch_process(&w, (uint32_t)first));
-	assert_int_equal(w.doubtful, 2);
-	/* he unmaps it when he comes to run */
-	while (process_maps(stranger, ring_stat.st_dev, ring_stat.st_ino))
-		poll(NULL, 0, 1);
-	for (int look = 0; look < 4; look++) {
-		watch_doubt(&w, ring_stat.st_dev, ring_stat.st_ino, now += second / 2);
-		assert_int_equal(watch_has_ended(&w, (uint32_t)stranger), look >= 2);
-	}
-	assert_false(watch_has_ended(&w, (uint32_t)ours));
-	assert_false(watch_has_ended(&w, (uint32_t)first));
-	assert_int_equal(w.alive, 2);
-	assert_int_equal(w.doubtful, 0);
-	close(fds[0]);
-	close(fds[1]);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
-}
-
 static void test_sandboxed(void **state)
 {
 	int fds[2];
@@ -468,7 +433,6 @@ int main(void)
 		TEST(test_out_of_descriptors),
 		TEST(test_foreign),
 		TEST(test_flood_from_abroad),
-		TEST(test_doubts),
 		TEST(test_sandboxed),
 		TEST(test_thread_wakes),
 		TEST(test_sleep_hidden),

@@ -106,6 +106,45 @@ static void test_adopted(void **state)
 	waitpid(kin, NULL, 0);
 }
 
+/* A record may name any process of the machine: also one of our kind, which maps the ring but is
+ * not of the session, or would be waited for by itself. */
+static void test_doubts(void **state)
+{
+	const uint64_t second = 1000000000;
+	uint64_t now = clock_monotonic_ns();
+	char path[] = "/tmp/hark-test-watch-XXXXXX";
+	int fds[2];
+	(void)state;
+
+	assert_int_equal(pipe(fds), 0);
+	int named = mkstemp(path);
+	assert_true(named >= 0);
+	close(named);
+	enum { OURS, OUTSIDE, KIN, FIRST, ALL };
+	const pid_t pids[ALL] = { copy_that_maps(path), stranger(false), child_of(fds, true),
+				  stranger(false) };
+	unlink(path);
+	for (int i = 0; i < ALL; i++)
+		join_as((uint32_t)pids[i], "named", w.own_namespace, 1);
+	watch_believe(&w, watch_process(&w, (uint32_t)pids[FIRST]));
+	assert_int_equal(w.doubtful, 3);
+	for (int look = 0; look < 4; look++) {
+		watch_doubt(&w, ring_stat.st_dev, ring_stat.st_ino, now += second / 2);
+		assert_int_equal(watch_has_ended(&w, (uint32_t)pids[OUTSIDE]), look >= 2);
+		assert_int_equal(watch_has_ended(&w, (uint32_t)pids[KIN]), look >= 2);
+	}
+	assert_false(watch_has_ended(&w, (uint32_t)pids[OURS]));
+	assert_false(watch_has_ended(&w, (uint32_t)pids[FIRST]));
+	assert_int_equal(w.alive, 2);
+	assert_int_equal(w.doubtful, 0);
+	close(fds[0]);
+	close(fds[1]);
+	for (int i = 0; i < ALL; i++) {
+		kill(pids[i], SIGKILL);
+		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+	}
+}
+
 static int map_ring(const char *number)
 {
 	struct ring mine;
@@ -127,6 +166,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(test_descriptors),
 		TEST(test_adopted),
+		TEST(test_doubts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
