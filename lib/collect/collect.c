@@ -243,7 +243,8 @@ static bool over(struct collector *c)
 		return true;
 	bool known = fstat(c->ring_fd, &st) == 0;
 	if (known)
-		watch_doubt(&c->watch, st.st_dev, st.st_ino, c->now_ns);
+		watch_doubt(&c->watch, st.st_dev, st.st_ino, c->session.control->first_start,
+			    c->now_ns);
 	if (c->watch.alive || c->watch.ended_count || tap_open(&c->watch))
 		return false;
 	if (!known)

@@ -458,7 +458,7 @@ void watch_believe(struct watch *w, struct watched *p)
 	p->believed = true;
 }
 
-void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns)
+void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t began, uint64_t now_ns)
 {
 	struct stat program;
 
@@ -470,12 +470,13 @@ void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_
 		struct watched *p = &w->table[i];
 		if (!p->pid || p->ended || p->believed || p->foreign)
 			continue;
-		/* A leader that ended before its threads has no mappings, one that is not dumpable shows
-		 * none; one in the middle of an exec will at the next look. We ourselves, and our guardian,
-		 * map the ring, too, and would wait for each other. */
+		/* A leader that ended before its threads has no mappings; one that is not dumpable shows
+		 * none, but is no older than the session; one in the middle of an exec will have some at
+		 * the next look. We ourselves, and our guardian, map the ring, too, and would wait for each
+		 * other. */
 		pid_t pid = (pid_t)p->pid;
 		if ((process_maps(pid, device, inode) && !is_hark(pid, &program)) ||
-		    process_hides(pid))
+		    (p->start >= began && process_hides(pid)))
 			watch_believe(w, p);
 		else if (!process_is_zombie(pid) && p->doubts++)
 			mark_ended(w, p);

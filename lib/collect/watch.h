@@ -90,10 +90,10 @@ bool watch_quiet(const struct watch *w);
 	/* Whether no process has ended that watch_events() has not told of. */
 void watch_believe(struct watch *w, struct watched *p);
 	/* it is of the session, whatever it maps */
-void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t now_ns);
+void watch_doubt(struct watch *w, uint64_t device, uint64_t inode, uint64_t began, uint64_t now_ns);
 	/* Once a second: who was named in the ring, lives, and does not map it at two looks, or is one of
 	 * hark's own, counts as ended: or a record could have us wait for any process of the machine, even
-	 * for ourselves. */
+	 * for ourselves. began: the start of the first process, as process_start() has it. */
 bool watch_any_holds(struct watch *w, uint64_t device, uint64_t inode);
 	/* Whether a process of the session has a descriptor of that file. */
 

@@ -3,7 +3,11 @@
  */
 #include "tests/unit/watch_case.h"
 
+#include <linux/capability.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
+
+#include "lib/session/process.h"
 
 static char *const sleeper[] = { (char *)"sleep", (char *)"1000", NULL };
 
@@ -129,7 +133,7 @@ static void test_doubts(void **state)
 	watch_believe(&w, watch_process(&w, (uint32_t)pids[FIRST]));
 	assert_int_equal(w.doubtful, 3);
 	for (int look = 0; look < 4; look++) {
-		watch_doubt(&w, ring_stat.st_dev, ring_stat.st_ino, now += second / 2);
+		watch_doubt(&w, ring_stat.st_dev, ring_stat.st_ino, 0, now += second / 2);
 		assert_int_equal(watch_has_ended(&w, (uint32_t)pids[OUTSIDE]), look >= 2);
 		assert_int_equal(watch_has_ended(&w, (uint32_t)pids[KIN]), look >= 2);
 	}
@@ -143,6 +147,68 @@ static void test_doubts(void **state)
 		kill(pids[i], SIGKILL);
 		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
 	}
+}
+
+/* Whether a record that names pid keeps a session waiting that began then. */
+static bool waited_for(pid_t pid, uint64_t began)
+{
+	const uint64_t second = 1000000000;
+	const struct record_join join = { .pid_namespace = w.own_namespace, .parent = 1 };
+	struct watch mine;
+
+	if (watch_open(&mine, &ring) != 0)
+		return false;
+	watch_joined(&mine, (uint32_t)pid, &join);
+	for (uint64_t look = 1; look <= 3; look++)
+		watch_doubt(&mine, ring_stat.st_dev, ring_stat.st_ino, began, look * second);
+	bool waited = mine.alive == 1;
+	watch_close(&mine);
+	return waited;
+}
+
+enum { HIDES = 1, YOUNGER = 2, AS_OLD = 4, OLDER = 8 };
+
+/* In a process without root's rights, to which not all is shown. */
+static int look_at_hidden(void)
+{
+	struct __user_cap_header_struct version = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	int fds[2], told[2];
+	char c;
+
+	if (syscall(SYS_capset, &version, none) != 0 || pipe(fds) != 0 || pipe(told) != 0)
+		return 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(fds[1]);
+		ring_unmap(&ring);
+		prctl(PR_SET_DUMPABLE, 0);
+		close(told[1]);
+		_exit(read(fds[0], &c, 1) == 0 ? 0 : 1);
+	}
+	close(told[1]);
+	if (pid < 0 || read(told[0], &c, 1) != 0)
+		return 0;
+	uint64_t start = process_start(pid);
+	int seen = HIDES * process_hides(pid) | YOUNGER * waited_for(pid, start - 1) |
+		   AS_OLD * waited_for(pid, start) | OLDER * waited_for(pid, start + 1);
+	close(fds[1]);
+	waitpid(pid, NULL, 0);
+	return seen;
+}
+
+/* Who shows no mappings may be of the session, but not if he was there before it. */
+static void test_hidden(void **state)
+{
+	int status;
+	(void)state;
+
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(look_at_hidden());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), HIDES | YOUNGER | AS_OLD);
 }
 
 static int map_ring(const char *number)
@@ -167,6 +233,7 @@ int main(int argc, char **argv)
 		TEST(test_descriptors),
 		TEST(test_adopted),
 		TEST(test_doubts),
+		TEST(test_hidden),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
