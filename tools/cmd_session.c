@@ -12,6 +12,7 @@
 
 #include "lib/base/parse.h"
 #include "lib/base/sysio.h"
+#include "lib/session/process.h"
 #include "tools/cmds.h"
 #include "tools/launch.h"
 #include "tools/remains.h"
@@ -61,10 +62,9 @@ static int take_request(struct cli *cli, struct request *request)
 /* The shim may not look at its arguments so early; the kernel knows them. */
 static void find_command(char command[LAUNCH_COMMAND], int pid)
 {
-	char path[32];
+	char path[PROCESS_PATH];
 
-	snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = process_path(pid, "cmdline", path) == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	ssize_t n = fd >= 0 ? read(fd, command, LAUNCH_COMMAND - 1) : 0;
 	if (fd >= 0)
 		close(fd);

@@ -25,14 +25,36 @@ static ssize_t read_file(const char *path, char *to, size_t bytes)
 	return n;
 }
 
+int process_path(pid_t pid, const char *file, char path[PROCESS_PATH])
+{
+	char self[16];
+
+	/* Where somebody else's /proc was kept, this link bears the number that we have there. */
+	ssize_t n = readlink("/proc/self", self, sizeof self - 1);
+	if (n < 0)
+		return -errno;
+	self[n] = 0;
+	if (strtol(self, NULL, 10) != getpid())
+		return -ENOENT;
+	snprintf(path, PROCESS_PATH, "/proc/%d/%s", pid, file);
+	return 0;
+}
+
+static ssize_t read_about(pid_t pid, const char *file, char *to, size_t bytes)
+{
+	char path[PROCESS_PATH];
+	int error = process_path(pid, file, path);
+
+	return error ? error : read_file(path, to, bytes);
+}
+
 /* The fields behind the name, which may itself hold blanks and parentheses. */
 static bool stat_fields(pid_t pid, char *state, uint64_t *start)
 {
-	char path[32], text[1024];
+	char text[1024];
 	unsigned long long value;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	if (read_file(path, text, sizeof text) <= 0)
+	if (read_about(pid, "stat", text, sizeof text) <= 0)
 		return false;
 	const char *after = strrchr(text, ')');
 	if (!after || sscanf(after + 1,
@@ -60,10 +82,9 @@ bool process_is_zombie(pid_t pid)
 
 bool process_is_filtered(pid_t pid)
 {
-	char path[32], text[4096];
+	char text[4096];
 
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	if (read_file(path, text, sizeof text) <= 0)
+	if (read_about(pid, "status", text, sizeof text) <= 0)
 		return false;
 	const char *line = strstr(text, "\nSeccomp:");
 	return line && strtol(line + sizeof "\nSeccomp:" - 1, NULL, 10) != 0;
@@ -71,10 +92,9 @@ bool process_is_filtered(pid_t pid)
 
 int process_comm(pid_t pid, char comm[16])
 {
-	char path[32], text[64];
+	char text[64];
 
-	snprintf(path, sizeof path, "/proc/%d/comm", pid);
-	ssize_t n = read_file(path, text, sizeof text);
+	ssize_t n = read_about(pid, "comm", text, sizeof text);
 	if (n <= 0)
 		return n < 0 ? (int)n : -ENOENT;
 	text[strcspn(text, "\n")] = 0;
@@ -84,11 +104,10 @@ int process_comm(pid_t pid, char comm[16])
 
 bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
 {
-	char path[32], line[1024];
+	char path[PROCESS_PATH], line[1024];
 	bool found = false;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", pid);
-	FILE *maps = fopen(path, "re");
+	FILE *maps = process_path(pid, "maps", path) == 0 ? fopen(path, "re") : NULL;
 	if (!maps)
 		return false;
 	while (!found && fgets(line, sizeof line, maps)) {
@@ -104,16 +123,16 @@ bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
 
 bool process_hides(pid_t pid)
 {
-	char path[32], text[4096];
+	char path[PROCESS_PATH], text[4096];
 
-	snprintf(path, sizeof path, "/proc/%d/maps", pid);
+	if (process_path(pid, "maps", path) != 0)
+		return false;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 || (errno != EACCES && errno != EPERM))
 		return false;
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	if (read_file(path, text, sizeof text) <= 0)
+	if (read_about(pid, "status", text, sizeof text) <= 0)
 		return false;
 	const char *line = strstr(text, "\nUid:");
 	return line && strtoul(line + sizeof "\nUid:" - 1, NULL, 10) == geteuid();
@@ -121,11 +140,12 @@ bool process_hides(pid_t pid)
 
 bool process_holds(pid_t pid, uint64_t device, uint64_t inode)
 {
-	char path[32];
+	char path[PROCESS_PATH];
 	struct dirent *entry;
 	bool found = false;
 
-	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	if (process_path(pid, "fd", path) != 0)
+		return false;
 	DIR *fds = opendir(path);
 	if (!fds)
 		return errno == EACCES || errno == EPERM;
@@ -161,6 +181,10 @@ int process_each(int (*visit)(void *arg, pid_t pid), void *arg)
 	struct dirent *entry;
 	int result = 0;
 
+	char path[PROCESS_PATH];
+	int error = process_path(getpid(), "", path);
+	if (error)
+		return error;
 	DIR *proc = opendir("/proc");
 	if (!proc)
 		return -errno;

@@ -1,5 +1,7 @@
 /*
  * process.h - what /proc says of a process.
+ *
+ * Where it is that of another pid namespace, it says nothing: its numbers are not ours.
  */
 #ifndef HARK_SESSION_PROCESS_H
 #define HARK_SESSION_PROCESS_H
@@ -8,6 +10,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { PROCESS_PATH = 32 };
+
+int process_path(pid_t pid, const char *file, char path[PROCESS_PATH]);
+	/* /proc/PID/FILE. 0, or -ENOENT where that would be about somebody else. */
 uint64_t process_start(pid_t pid);
 	/* Field 22 of /proc/PID/stat: clock ticks since boot. With the pid it names a process for ever.
 	 * 0: there is none. */
