@@ -15,7 +15,7 @@
 
 #include "lib/collect/collect.h"
 
-enum { THREADS = 4, EACH = 2000, LONG_MS = 20000 };
+enum { THREADS = 4, EACH = 2000, LONG_MS = 60000 };
 
 static char program[512];
 

@@ -31,7 +31,7 @@ static void in_child(void (*body)(void))
 
 	pid_t pid = fork();
 	if (pid == 0) {
-		alarm(20);
+		alarm(90);
 		body();
 		_exit(0);
 	}

@@ -20,10 +20,9 @@ static void test_writer_killed(void **state)
 		case_say(&c.ring, &author, "before");
 		case_hit(&c, &case_block, before_commit[i], 1, SIGKILL, "never said");
 		case_say(&c.ring, &author, "after");
-		uint64_t since = clock_monotonic_ns();
 		case_expect(&c.reader, "before");
 		case_expect(&c.reader, "after");
-		assert_true(clock_monotonic_ns() - since < 20 * MS); /* the dead get no patience */
+		assert_true(case_naps < CASE_NAPS_IN_50_MS / 3); /* the dead get no patience */
 		assert_int_equal(c.reader.torn, 1);
 		case_laps(&c, &author, 3 * RING);
 		assert_int_equal(c.reader.torn, 1);
@@ -53,10 +52,9 @@ static void test_writer_stopped(void **state)
 		case_say(&c.ring, &author, "before");
 		pid_t child = case_hit(&c, &case_block, before_commit[i], 1, SIGSTOP, "late");
 		case_say(&c.ring, &author, "after");
-		uint64_t since = clock_monotonic_ns();
 		case_expect(&c.reader, "before");
 		case_expect(&c.reader, "after");
-		assert_true(clock_monotonic_ns() - since < 100 * MS);
+		assert_true(case_naps < 2 * CASE_NAPS_IN_50_MS);
 		case_laps(&c, &author, 5 * RING);
 		assert_int_equal(c.reader.aside_count, 1);
 		assert_int_equal(c.reader.missing, 0); /* a spare has taken its turn */
@@ -259,7 +257,7 @@ static void test_jumps(void **state)
 			continue; /* from ever deeper: the frames tell nothing then */
 		uint64_t since = clock_monotonic_ns();
 		assert_int_equal(case_say_with(&c.ring, &author, &patient, "said", 4), 0);
-		assert_true(clock_monotonic_ns() - since < 500ull * MS);
+		assert_true(clock_monotonic_ns() - since < 5000ull * MS); /* or it would be 10 s */
 		case_expect(&c.reader, "said");
 		reader_release(&c.reader, c.reader.at, clock_monotonic_ns());
 	}

@@ -206,7 +206,7 @@ static void test_thieves_alone(void **state)
 	}
 	uint64_t since = clock_monotonic_ns();
 	overrun(&c, &author, 4 * RING);
-	assert_true(clock_monotonic_ns() - since < 500ull * MS);
+	assert_true(clock_monotonic_ns() - since < 2000ull * MS); /* not 50 ms for each */
 	case_close(&c);
 }
 

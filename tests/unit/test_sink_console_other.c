@@ -116,7 +116,7 @@ static void a_pipe_that_cannot_be_opened_anew_holds_nobody_up(void **state)
 		skip();
 	pid_t child = fork();
 	if (!child) {
-		alarm(20);
+		alarm(90);
 		_exit(full_pipe_of_another_user());
 	}
 	int status;
