@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 
 HARK = harness.HARK
-LIMIT = 15  # seconds that anything here may take
+LIMIT = 60  # seconds that anything here may take, on a machine with much else to do
 
 
 class Home:
@@ -76,7 +76,7 @@ class Home:
                     pipe.close()
         # The collectors end by themselves; their directory goes when they have.
         with contextlib.suppress(TimeoutError):
-            wait_for(lambda: not glob.glob(self.runtime + "/*"), 5)
+            wait_for(lambda: not glob.glob(self.runtime + "/*"), 20)
 
 
 def command_line(pid):
@@ -98,6 +98,16 @@ def lives(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def best(measure, good, tries=3):
+    """The first of a few measurements that is good, or the last: what else the machine does may
+    spoil one, but what hark does spoils all."""
+    for _ in range(tries):
+        measured = measure()
+        if good(measured):
+            break
+    return measured
 
 
 def wait_for(look, limit=LIMIT):

@@ -25,7 +25,7 @@ ENTRY = harness.build("../e2e/guests/entry.c")
 ROOT = os.geteuid() == 0
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 OWN = ("hark: ", cli.HARK + ": ")
-LIMIT = 20  # seconds for one program, on a busy machine
+LIMIT = 60  # seconds for one program, on a busy machine
 
 # A mount namespace of one's own, as root or as somebody who becomes root in a user namespace.
 MOUNTS = ["unshare", "-m"] if ROOT else ["unshare", "-Urm"]
@@ -161,7 +161,7 @@ def settle(home):
         sessions = os.listdir(home.runtime) if os.path.isdir(home.runtime) else []
         return sessions + of_this(home.runtime)
     try:
-        cli.wait_for(lambda: not left(), 10)
+        cli.wait_for(lambda: not left())
     except TimeoutError:
         return left()
     return []

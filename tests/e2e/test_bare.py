@@ -3,7 +3,7 @@
 
 Speaks TAP; see cli.py.
 """
-# limit: 120
+# limit: 400
 
 import ctypes.util
 import json

@@ -3,7 +3,7 @@
 
 Speaks TAP; see cli.py and tests/preload/harness.py for how cases run.
 """
-# limit: 120
+# limit: 400
 
 import glob
 import json

@@ -3,7 +3,7 @@
 
 Speaks TAP; see cli.py and tests/preload/harness.py for how cases run.
 """
-# limit: 120
+# limit: 400
 
 import glob
 import json
@@ -127,7 +127,7 @@ def ps_and_stats(home, expect):
     expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", row["started"]), row["started"])
     say(child, "one")
     say(child, "ERROR two")
-    expect.same(home.run("drain", str(child.pid)).returncode, 0, "drain")
+    expect.same(home.run("drain", "--timeout", "30s", str(child.pid)).returncode, 0, "drain")
     expect.same([m["msg"] for m in cli.harness.read_messages(out)], ["one", "ERROR two"], "drained")
 
     def counted():

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Hostile text, a spoilt ring, and logs that would hear themselves. Speaks TAP; see cli.py."""
-# limit: 120
+# limit: 400
 
 import json
 import os
@@ -88,7 +88,7 @@ def a_line_without_an_end(home, expect):
     row = home.session(session.child.pid)
     session.do(f"perl -e 'my $x = q(a) x 1048576; syswrite(STDERR, $x) for 1..{MEGABYTES}; "
                "syswrite(STDERR, qq(\\nend\\n))'")
-    cli.wait_for(lambda: b'"end"' in tail(session.out), 40)
+    cli.wait_for(lambda: b'"end"' in tail(session.out), 90)
     with open(f"/proc/{row['collector_pid']}/status", encoding="ascii") as file:
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1))
     mapped = sum(os.path.getsize(os.path.join(row["dir"], f)) for f in os.listdir(row["dir"])) >> 10

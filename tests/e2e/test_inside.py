@@ -3,7 +3,7 @@
 
 Speaks TAP; see cli.py.
 """
-# limit: 120
+# limit: 400
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def first_of_its_namespace(argv, env, cwd):
     if able.returncode:
         return None
     return subprocess.run([*unshare, *argv], env=env, cwd=cwd, capture_output=True, text=True,
-                          timeout=60, check=False)
+                          timeout=cli.LIMIT, check=False)
 
 
 @cli.case

@@ -4,7 +4,7 @@ ways to load a library.
 
 Speaks TAP; see places.py.
 """
-# limit: 120
+# limit: 400
 
 import contextlib
 import datetime

@@ -3,7 +3,7 @@
 
 Each limit is walked down until the program itself can no longer run. Speaks TAP; see places.py.
 """
-# limit: 120
+# limit: 400
 
 import cli
 import harness

@@ -3,7 +3,7 @@
 
 Speaks TAP; see places.py.
 """
-# limit: 120
+# limit: 400
 
 import os
 import re

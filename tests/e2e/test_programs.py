@@ -4,7 +4,7 @@
 The programs are in programs.py; servers that need a user of their own are here. What is not
 installed is skipped, and said so. Speaks TAP; see cli.py and tests/preload/harness.py.
 """
-# limit: 240
+# limit: 600
 
 import os
 import pwd
@@ -160,12 +160,12 @@ class Unprivileged:
 
     def run(self, argv, **env):
         env = {**harness.environment(self.runtime, self.top), "PATH": PATH, **env}
-        return subprocess.run(argv, cwd=self.top, env=env, stdin=subprocess.DEVNULL, timeout=60,
+        return subprocess.run(argv, cwd=self.top, env=env, stdin=subprocess.DEVNULL, timeout=120,
                               capture_output=True, check=False, user=self.entry.pw_uid,
                               group=self.entry.pw_gid, extra_groups=[])
 
     def close(self):
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while os.listdir(self.runtime) and time.monotonic() < until:
             time.sleep(0.01)
         left = os.listdir(self.runtime)
@@ -254,7 +254,7 @@ def sshd_on_loopback(home, expect):
         return
     seen = []
     for prefix in "", f"{cli.HARK} run --to file:{home.top}/said?format=raw":
-        done = subprocess.run(["unshare", "-m", "bash", "-c", SSHD], cwd=home.top, timeout=30,
+        done = subprocess.run(["unshare", "-m", "bash", "-c", SSHD], cwd=home.top, timeout=60,
                               env=home.env(PREFIX=prefix, PATH=PATH), capture_output=True,
                               check=False, stdin=subprocess.DEVNULL)
         seen.append((done.returncode, done.stdout, done.stderr))

@@ -4,7 +4,7 @@ another's command line, a daemon that gave up its rights; and that no secret is 
 
 Speaks TAP; see cli.py and tests/preload/harness.py for how cases run.
 """
-# limit: 60
+# limit: 400
 
 import contextlib
 import glob

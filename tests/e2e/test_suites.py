@@ -4,7 +4,7 @@
 Some of CPython's test modules and of stress-ng's families, as Debian ships them, each natively and
 under hark, with a difference repeated before it counts. Speaks TAP; see tests/suites/core.py.
 """
-# limit: 180
+# limit: 400
 
 import os
 import sys

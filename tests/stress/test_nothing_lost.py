@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 # alone
 """Nothing lost: a program talks with four threads while hark's processes are killed under it.
 

@@ -5,7 +5,7 @@ write flat out. Nothing is lost, each one's order holds, and the collector's mem
 The short form is part of `make check`; with STRESS_SECONDS of 10 and more (`make stress`) the crowds
 are whole: 10,000 threads, 2,000 processes. Speaks TAP.
 """
-# limit: 120
+# limit: 400
 
 import contextlib
 import json
