@@ -43,6 +43,7 @@ static struct {
 	struct session session; /* as the writers see it */
 	struct round_wait wait;
 	uint64_t ahead_ns;      /* of the real time */
+	uint64_t looked_ns, lag_ns;
 	bool stands;            /* time does */
 	int console[2];         /* 0: what the user reads */
 	struct control *settings; /* as case_settings() mapped them */
@@ -217,11 +218,18 @@ static inline void case_join(uint32_t pid, const char *comm, uint64_t pid_namesp
 
 /* ---- the collector's steps ------------------------------------------------------------------------ */
 
+/* Time that passes between two looks is ours up to a few ms: what is unfinished does not come to the
+ * end of its patience because somebody else had the processor. */
 static inline void case_clock(void)
 {
+	const uint64_t most = 5 * CASE_MS, real = clock_monotonic_ns();
+
 	if (scene.stands)
 		return;
-	scene.c.now_ns = clock_monotonic_ns() + scene.ahead_ns;
+	if (scene.looked_ns && real - scene.looked_ns > most)
+		scene.lag_ns += real - scene.looked_ns - most;
+	scene.looked_ns = real;
+	scene.c.now_ns = real - scene.lag_ns + scene.ahead_ns;
 	clock_map_refresh(&scene.c.clock);
 }
 
