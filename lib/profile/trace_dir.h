@@ -42,8 +42,22 @@ struct trace_thread {
 	size_t part_count;
 };
 
+/* A line of `events` that is neither image nor module. */
+enum trace_note_kind { TRACE_NOTE_MUTED, TRACE_NOTE_GAP };
+
+struct trace_note {
+	enum trace_note_kind kind;
+	uint32_t image;
+	int32_t tid;               /* of a gap */
+	uint32_t module;           /* of who was muted */
+	uint64_t offset, calls;
+	uint64_t ticks;
+	enum trace_gap gap;
+};
+
 struct trace_dir {
 	char *path;
+	int fd;                    /* of the directory */
 	char mode[16];
 	char *command, *directory, *host;
 	int32_t pid;
@@ -52,6 +66,8 @@ struct trace_dir {
 	size_t image_count;
 	struct trace_thread *threads; /* by image, then number */
 	size_t thread_count;
+	struct trace_note *notes;
+	size_t note_count;
 	uint64_t bytes;            /* of all segments */
 	/* the clock */
 	bool counter;
@@ -60,12 +76,20 @@ struct trace_dir {
 	double ns_per_tick;
 	unsigned torn;             /* places that could not be read, said once by the tools */
 	char trouble[256];         /* the first of them, in words */
+	char *identity, *events;   /* the files' text, which others point into */
 };
 
 int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t why_bytes);
 	/* 0; -ENOENT: no trace there; -EPROTO: another version, or none of ours; what open(2) says. why: a
 	 * sentence for people, with what to do. */
 void trace_dir_close(struct trace_dir *dir);
+int trace_dir_image(const struct trace_dir *dir, uint32_t image);
+	/* A descriptor to read the image's segments from, the caller's; or -errno. */
+void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+	/* counts a place that could not be read, and keeps the first one's words */
+const struct trace_module *trace_dir_module(const struct trace_image *image, uint32_t number);
+	/* NULL: the trace says nothing of it */
 int64_t trace_dir_ns(const struct trace_dir *dir, uint64_t ticks);
 	/* UTC in nanoseconds since 1970 */
 

@@ -1,0 +1,91 @@
+/*
+ * calls_end.c - how a thread ended whose calls are still open: it was killed, or its process left of
+ * its own will, or it has not ended at all.
+ */
+#include "lib/profile/calls_inside.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum calls_exited { EXITED_UNKNOWN, EXITED_NO, EXITED_YES };
+
+static bool told_exit(enum record_kind last, uint32_t detail)
+{
+	return last == RECORD_ENDED && (detail == TRACE_END_EXIT || detail == TRACE_END_EXEC);
+}
+
+/* By its last segment alone. */
+static bool ends_with_exit(const struct calls *calls, const struct trace_thread *thread)
+{
+	struct trace_thread tail = *thread;
+	struct trace_dir dir = *calls->dir; /* what is torn is counted by who reads all of it */
+	enum record_kind kind, last = RECORD_END;
+	struct record record = { .kind = RECORD_END };
+	struct cursor cursor;
+	uint32_t detail = 0;
+
+	if (thread->part_count == 0)
+		return false;
+	tail.parts += tail.part_count - 1;
+	tail.part_count = 1;
+	if (cursor_open(&cursor, &dir, &tail, CURSOR_BUFFER) != 0)
+		return false;
+	while ((kind = cursor_next(&cursor, &record)) != RECORD_END) {
+		last = kind;
+		detail = record.detail;
+	}
+	cursor_close(&cursor);
+	return told_exit(last, detail);
+}
+
+/* One thread says that its process exits; the others are just gone. */
+static bool image_exited(struct calls *calls, const struct trace_image *image)
+{
+	const struct trace_dir *dir = calls->dir;
+	uint8_t *known = &calls->exited[image - dir->images];
+
+	for (size_t i = 0; *known == EXITED_UNKNOWN && i < dir->thread_count; i++)
+		if (dir->threads[i].image == image && ends_with_exit(calls, &dir->threads[i]))
+			*known = EXITED_YES;
+	if (*known == EXITED_UNKNOWN)
+		*known = EXITED_NO;
+	return *known == EXITED_YES;
+}
+
+/* On this machine, and the same program still: then the trace just goes on. */
+static bool still_runs(const struct trace_dir *dir, const struct trace_thread *thread)
+{
+	char link[64], path[PATH_MAX];
+	struct utsname machine;
+
+	if (uname(&machine) != 0 || strcmp(machine.nodename, dir->host) != 0)
+		return false;
+	snprintf(link, sizeof link, "/proc/%d/task/%d/exe", thread->image->pid, thread->tid);
+	ssize_t n = readlink(link, path, sizeof path - 1);
+	if (n < 0)
+		return false;
+	path[n] = '\0';
+	return strcmp(path, thread->image->path) == 0;
+}
+
+enum call_end calls_fate(struct walk *walk)
+{
+	const struct stack *stack = walk->stacks.now;
+
+	if (told_exit(walk->last, walk->last_detail)) {
+		walk->calls->exited[walk->thread->image - walk->calls->dir->images] = EXITED_YES;
+		return CALL_EXITED;
+	}
+	if (walk->last == RECORD_ENDED ||
+	    (walk->last == RECORD_GAP && walk->last_detail != TRACE_GAP_NESTED &&
+	     walk->last_detail != 0))
+		return CALL_OPEN; /* it went on, unrecorded */
+	if (stack && stack->top == &stack->base && walk->stacks.count == 1)
+		return CALL_OPEN;
+	if (image_exited(walk->calls, walk->thread->image))
+		return CALL_EXITED;
+	return still_runs(walk->calls->dir, walk->thread) ? CALL_OPEN : CALL_DIED;
+}

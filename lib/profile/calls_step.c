@@ -1,0 +1,257 @@
+/*
+ * calls_step.c - one record more: who was entered or left by it, and who is told of that.
+ *
+ * The hot path of every reader of traces.
+ */
+#include "lib/profile/calls_inside.h"
+
+#include <errno.h>
+
+/* ---- calls that are shown ---------------------------------------------------------------------- */
+
+/* Its callers first: what is shown has nobody around it that is not. */
+static void show(struct walk *walk, struct frame *frame)
+{
+	struct frame *told = NULL;
+
+	for (; frame && frame->state == FRAME_LATE; frame = (struct frame *)frame->call.caller) {
+		frame->told_next = told;
+		told = frame;
+	}
+	for (; told; told = told->told_next) {
+		told->state = FRAME_SHOWN;
+		if (walk->visitor->enter)
+			walk->visitor->enter(walk->arg, walk->thread, &told->call);
+	}
+}
+
+static const struct call *shown_around(const struct frame *frame, const struct stack *stack)
+{
+	while (frame != &stack->base && frame->state == FRAME_HIDDEN)
+		frame = frame->outer;
+	return frame == &stack->base ? NULL : &frame->call;
+}
+
+/* Whether the filter shows it, now, later or never. Callers of frames: see show(). */
+static void judge(struct walk *walk, struct stack *stack, struct frame *frame,
+		  const struct named *named)
+{
+	const struct calls_filter *f = &walk->calls->filter;
+	const struct frame *outer = frame->outer;
+
+	frame->within = outer->within || named->flags & NAMES_ONLY;
+	frame->without = outer->without || named->flags & NAMES_NEVER;
+	frame->call.caller = shown_around(outer, stack);
+	frame->call.depth = frame->call.caller ? frame->call.caller->depth + 1 : 0;
+	if (frame->without || (f->only && !frame->within) || named->flags & NAMES_HIDDEN ||
+	    (f->depth && frame->call.depth >= f->depth))
+		frame->state = FRAME_HIDDEN;
+	else
+		frame->state = walk->calls->late ? FRAME_LATE : FRAME_SHOWN;
+}
+
+static uint32_t *open_count(struct walk *walk, struct stack *stack, uint32_t function)
+{
+	if (__builtin_expect(function >= stack->open_room, 0) &&
+	    stack_count(stack, function) != 0) {
+		walk->rc = -ENOMEM;
+		return NULL;
+	}
+	return &stack->open[function];
+}
+
+/* ---- enter ------------------------------------------------------------------------------------- */
+
+static void enter(struct walk *walk, bool before)
+{
+	struct calls *calls = walk->calls;
+	struct stack *stack = walk->stacks.now;
+	struct named *named = names_find(&calls->names, walk->image | walk->record.module,
+					 walk->record.offset);
+	struct frame *outer = stack->top, *frame;
+	uint32_t *open;
+
+	if (!named || (!outer->inner && stack_grow(stack) != 0)) {
+		walk->rc = -ENOMEM;
+		return;
+	}
+	if (!(open = open_count(walk, stack, named->function.number)))
+		return;
+	frame = outer->inner;
+	frame->call = (struct call){
+		.function = &named->function,
+		.begin_ns = walk->now_ns,
+		.end_ns = walk->now_ns,
+		.before = before,
+	};
+	stack->top = frame;
+	if (__builtin_expect(calls->plain, 1)) {
+		frame->state = FRAME_SHOWN;
+		if (outer != &stack->base) {
+			frame->call.caller = &outer->call;
+			frame->call.depth = outer->call.depth + 1;
+		}
+	} else {
+		judge(walk, stack, frame, named);
+		if (frame->state == FRAME_HIDDEN)
+			return;
+	}
+	frame->call.recursive = (*open)++ != 0;
+	if (frame->state == FRAME_LATE) {
+		if (!calls->filter.min_ns && walk->now_ns >= calls->filter.since_ns)
+			show(walk, frame);
+	} else if (walk->visitor->enter) {
+		walk->visitor->enter(walk->arg, walk->thread, &frame->call);
+	}
+}
+
+/* ---- leave ------------------------------------------------------------------------------------- */
+
+static void leave(struct walk *walk, enum call_end how)
+{
+	struct stack *stack = walk->stacks.now;
+	struct frame *frame = stack->top;
+	struct call *call = &frame->call;
+
+	if (frame == &stack->base) {
+		stack->below -= stack->below != 0;
+		return;
+	}
+	stack->top = frame->outer;
+	if (frame->state == FRAME_HIDDEN)
+		return;
+	stack->open[call->function->number]--;
+	call->end_ns = walk->now_ns;
+	call->end = how;
+	uint64_t took = (uint64_t)call->end_ns - (uint64_t)call->begin_ns;
+	if (frame->state == FRAME_LATE) {
+		const struct calls_filter *f = &walk->calls->filter;
+		if (took < f->min_ns || call->end_ns < f->since_ns)
+			return;
+		show(walk, frame);
+	}
+	if (call->caller)
+		((struct call *)call->caller)->below_ns += (int64_t)took;
+	if (walk->visitor->leave)
+		walk->visitor->leave(walk->arg, walk->thread, call);
+}
+
+static void leave_all(struct walk *walk, enum call_end how)
+{
+	struct stack *stack = walk->stacks.now;
+
+	while (stack->top != &stack->base)
+		leave(walk, how);
+	stack->below = 0;
+}
+
+static void unwind(struct walk *walk, uint64_t count)
+{
+	struct stack *stack = walk->stacks.now;
+
+	for (; count && stack->top != &stack->base; count--)
+		leave(walk, CALL_UNWOUND);
+	stack->below -= count < stack->below ? count : stack->below;
+}
+
+/* ---- what is rare ------------------------------------------------------------------------------ */
+
+const struct call *calls_innermost(const struct walk *walk)
+{
+	const struct stack *stack = walk->stacks.now;
+
+	return stack ? shown_around(stack->top, stack) : NULL;
+}
+
+static void mark(struct walk *walk, struct mark *m)
+{
+	m->time_ns = walk->now_ns;
+	if (!walk->visitor->mark || m->time_ns < walk->calls->filter.since_ns)
+		return;
+	/* whoever has not been told of the innermost call cannot place a mark in it */
+	const struct call *innermost = calls_innermost(walk);
+	while (innermost && ((const struct frame *)innermost)->state != FRAME_SHOWN)
+		innermost = innermost->caller;
+	walk->visitor->mark(walk->arg, walk->thread, m, innermost);
+}
+
+static void switch_fiber(struct walk *walk, uint32_t fiber)
+{
+	if (stacks_switch(&walk->stacks, fiber) != 0)
+		walk->rc = -ENOMEM;
+}
+
+/* Where something is missing, nobody knows which calls went on: they end, and those that are open now
+ * have no names. The first part of a thread that was forked has its open calls as records. */
+static void begin_part(struct walk *walk)
+{
+	const struct trace_segment *head = &walk->record.part->head;
+
+	if (walk->last == RECORD_END)
+		switch_fiber(walk, head->fiber);
+	if (!walk->record.torn || walk->rc != 0)
+		return;
+	if (walk->last != RECORD_END) {
+		mark(walk, &(struct mark){ .kind = MARK_GAP });
+		leave_all(walk, CALL_UNWOUND);
+	}
+	switch_fiber(walk, head->fiber);
+	if (walk->rc != 0)
+		return;
+	leave_all(walk, CALL_UNWOUND);
+	walk->stacks.now->below = head->depth;
+}
+
+static void rare(struct walk *walk, enum record_kind kind)
+{
+	const struct record *r = &walk->record;
+
+	switch (kind) {
+	case RECORD_PART: begin_part(walk); break;
+	case RECORD_UNWOUND: unwind(walk, r->count); break;
+	case RECORD_OPEN: enter(walk, true); break;
+	case RECORD_FIBER:
+		switch_fiber(walk, (uint32_t)r->count);
+		if (walk->rc == 0)
+			mark(walk, &(struct mark){ .kind = MARK_FIBER, .id = r->count });
+		break;
+	case RECORD_GAP:
+		mark(walk, &(struct mark){ .kind = MARK_GAP, .id = r->count, .step = r->detail });
+		break;
+	case RECORD_STAMP:
+		mark(walk, &(struct mark){ .kind = MARK_STAMP, .id = r->id, .step = r->step,
+					   .text = r->text, .text_bytes = r->text_bytes });
+		break;
+	default: break;
+	}
+}
+
+void calls_step(struct walk *walk, enum record_kind kind)
+{
+	if (kind == RECORD_ENTRY)
+		enter(walk, false);
+	else if (kind == RECORD_EXIT)
+		leave(walk, CALL_RETURNED);
+	else
+		rare(walk, kind);
+	if (kind == RECORD_PART)
+		return;
+	walk->last = kind;
+	walk->last_detail = walk->record.detail;
+}
+
+void calls_close_all(struct walk *walk, enum call_end how)
+{
+	struct stacks *stacks = &walk->stacks;
+
+	if (how == CALL_DIED && stacks->now && stacks->now->top != &stacks->now->base)
+		mark(walk, &(struct mark){ .kind = MARK_DEATH });
+	if (stacks->now)
+		leave_all(walk, how);
+	for (size_t i = 0; i <= stacks->mask; i++) {
+		if (!stacks->slots[i])
+			continue;
+		stacks->now = stacks->slots[i];
+		leave_all(walk, how);
+	}
+}

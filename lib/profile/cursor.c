@@ -1,0 +1,249 @@
+/*
+ * cursor.c - see cursor.h. What is rare: pieces of files, long records, the ends of segments.
+ */
+#include "lib/profile/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WORD = sizeof(uint32_t) };
+
+int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace_thread *thread,
+		size_t buffer)
+{
+	*cursor = (struct cursor){ .dir = dir, .thread = thread };
+	cursor->room = buffer < CURSOR_BUFFER_LEAST ? CURSOR_BUFFER_LEAST :
+						      buffer / TRACE_PAGE * TRACE_PAGE;
+	cursor->buffer = malloc(cursor->room);
+	cursor->at = cursor->end = cursor->buffer;
+	return cursor->buffer ? 0 : -ENOMEM;
+}
+
+void cursor_close(struct cursor *cursor)
+{
+	free(cursor->buffer);
+	cursor->buffer = NULL;
+	cursor->at = cursor->end = NULL;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------ */
+
+static ssize_t read_at(const struct cursor *c, void *to, size_t count, uint64_t at)
+{
+	int fd = trace_dir_image(c->dir, c->thread->image->number);
+	size_t have = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return fd;
+	while (have < count) {
+		n = pread(fd, (char *)to + have, count - have, (off_t)(at + have));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	int error = errno;
+	close(fd);
+	return n < 0 && !have ? -error : (ssize_t)have;
+}
+
+static void stop_segment(struct cursor *c)
+{
+	c->done += c->stop - c->next;
+	c->next = c->stop;
+	c->at = c->end;
+}
+
+static void torn(struct cursor *c, const char *how)
+{
+	const struct trace_part *part = &c->thread->parts[c->part - 1];
+
+	trace_dir_torn(c->dir, TRACE_IMAGE "%u: %s in the segment at byte %llu, part %u of thread %d",
+		       part->head.image, how, (unsigned long long)part->at, part->head.part,
+		       c->thread->tid);
+	c->missing = true;
+	stop_segment(c);
+}
+
+/* What is left in the buffer, and more behind it. False: there is no more in this segment. */
+static bool fill(struct cursor *c)
+{
+	size_t left = (size_t)(c->end - c->at) * WORD;
+	size_t want = c->room - left;
+
+	if (c->next >= c->stop || want == 0)
+		return false;
+	if (want > c->stop - c->next)
+		want = (size_t)(c->stop - c->next);
+	memmove(c->buffer, c->at, left);
+	ssize_t got = read_at(c, (char *)c->buffer + left, want, c->next);
+	c->at = c->buffer;
+	c->end = c->buffer + left / WORD;
+	if (got < (ssize_t)want) {
+		torn(c, got < 0 ? strerror((int)-got) : "the file ends");
+		c->at = c->buffer;
+		c->end = c->buffer + (left + (got > 0 ? (size_t)got : 0)) / WORD;
+		return got >= WORD;
+	}
+	c->next += want;
+	c->done += want;
+	c->end += want / WORD;
+	return true;
+}
+
+/* ---- segments ---------------------------------------------------------------------------------- */
+
+static enum record_kind next_part(struct cursor *c, struct record *r)
+{
+	const struct trace_thread *t = c->thread;
+	const struct trace_part *part, *before;
+
+	while (c->part < t->part_count && t->parts[c->part].head.kind == TRACE_PROFILE)
+		c->part++;
+	if (c->part == t->part_count)
+		return r->kind = RECORD_END;
+	before = c->part ? &t->parts[c->part - 1] : NULL;
+	part = &t->parts[c->part++];
+	c->next = part->at + sizeof part->head;
+	c->stop = part->at + part->head.bytes;
+	c->done += sizeof part->head;
+	c->ticks = part->head.ticks;
+	c->home = part->head.home;
+	c->near = part->head.near;
+	r->part = part;
+	r->torn = c->missing || part->head.part != (before ? before->head.part + 1 : 0);
+	c->missing = false;
+	return r->kind = RECORD_PART;
+}
+
+/* ---- long records ------------------------------------------------------------------------------ */
+
+static uint64_t two_words(const uint32_t *at)
+{
+	return at[0] | (uint64_t)at[1] << 32;
+}
+
+/* How many words each type has at least, the first one counted. */
+static const uint8_t least_words[TRACE_LONGS] = {
+	[TRACE_VOID] = 1,    [TRACE_TIME] = 3,	[TRACE_HOME] = 2, [TRACE_NEAR] = 2,
+	[TRACE_ENTRY_FAR] = 6, [TRACE_EXIT_FAR] = 6, [TRACE_UNWOUND] = 4, [TRACE_FIBER] = 4,
+	[TRACE_OPEN] = 6,    [TRACE_GAP] = 5,	[TRACE_END] = 3,  [TRACE_STAMP] = 7,
+};
+
+static void take_stamp(const uint32_t *at, uint32_t words, struct record *r)
+{
+	size_t most = (words - 7) * (size_t)WORD, filled = r->detail;
+
+	r->id = two_words(at + 3);
+	r->step = two_words(at + 5);
+	r->text = (const char *)(at + 7);
+	r->text_bytes = filled < most ? most - filled : 0;
+	/* who counts wrongly still has NULs there */
+	r->text_bytes = strnlen(r->text, r->text_bytes);
+}
+
+/* RECORD_END: nothing for whoever reads on. */
+static enum record_kind take_long(struct cursor *c, const uint32_t *at, uint32_t words,
+				  struct record *r)
+{
+	uint32_t type = TRACE_WORD_TYPE(*at);
+
+	if (type >= TRACE_LONGS || type == TRACE_VOID)
+		return RECORD_END;
+	if (type == TRACE_HOME) {
+		c->home = at[1];
+		return RECORD_END;
+	}
+	if (type == TRACE_NEAR) {
+		c->near = at[1];
+		return RECORD_END;
+	}
+	c->ticks = two_words(at + 1);
+	r->detail = TRACE_WORD_DETAIL(*at);
+	switch ((enum trace_long)type) {
+	case TRACE_ENTRY_FAR:
+	case TRACE_EXIT_FAR:
+	case TRACE_OPEN:
+		r->module = at[3];
+		r->offset = two_words(at + 4);
+		return type == TRACE_ENTRY_FAR ? RECORD_ENTRY :
+		       type == TRACE_OPEN      ? RECORD_OPEN :
+						 RECORD_EXIT_FAR;
+	case TRACE_UNWOUND: r->count = at[3]; return RECORD_UNWOUND;
+	case TRACE_FIBER: r->count = at[3]; return RECORD_FIBER;
+	case TRACE_GAP: r->count = two_words(at + 3); return RECORD_GAP;
+	case TRACE_END: return RECORD_ENDED;
+	case TRACE_STAMP: take_stamp(at, words, r); return RECORD_STAMP;
+	default: return RECORD_END;
+	}
+}
+
+/* ---- the next one ------------------------------------------------------------------------------ */
+
+static void skip_nothing(struct cursor *c)
+{
+	while (c->at < c->end && *c->at == TRACE_NOTHING)
+		c->at++;
+}
+
+/* The words of the record that begins here, all of them in the buffer; 0: there are not as many. */
+static uint32_t whole_record(struct cursor *c)
+{
+	uint32_t words;
+
+	switch (TRACE_WORD_KIND(*c->at)) {
+	case TRACE_ENTRY:
+	case TRACE_ENTRY_NEAR: words = 2; break;
+	case TRACE_EXIT: words = 1; break;
+	case TRACE_LONG: words = TRACE_WORD_WORDS(*c->at); break;
+	default: words = 0; break;
+	}
+	if (words == 0) {
+		torn(c, "no record");
+		return 0;
+	}
+	while (c->end - c->at < words)
+		if (!fill(c)) {
+			torn(c, "a record that is cut off");
+			return 0;
+		}
+	if (TRACE_WORD_KIND(*c->at) == TRACE_LONG && TRACE_WORD_TYPE(*c->at) < TRACE_LONGS &&
+	    words < least_words[TRACE_WORD_TYPE(*c->at)]) {
+		torn(c, "a record that is too short");
+		return 0;
+	}
+	return words;
+}
+
+enum record_kind cursor_slow(struct cursor *c, struct record *r)
+{
+	for (;;) {
+		skip_nothing(c);
+		if (c->at == c->end) {
+			if (!fill(c) && c->at == c->end)
+				return next_part(c, r);
+			continue;
+		}
+		uint32_t words = whole_record(c);
+		if (!words)
+			continue;
+		const uint32_t *at = c->at;
+		c->at += words;
+		if (TRACE_WORD_KIND(*at) == TRACE_LONG) {
+			enum record_kind kind = take_long(c, at, words, r);
+			if (kind != RECORD_END)
+				return r->kind = kind;
+			continue;
+		}
+		c->ticks = cursor_time(c->ticks, *at);
+		if (TRACE_WORD_KIND(*at) == TRACE_EXIT)
+			return r->kind = RECORD_EXIT;
+		r->module = TRACE_WORD_KIND(*at) == TRACE_ENTRY ? c->home : c->near;
+		r->offset = at[1];
+		return r->kind = RECORD_ENTRY;
+	}
+}

@@ -1,0 +1,260 @@
+/*
+ * names.c - see names.h. Asks a module's symbols once for each function that a trace holds.
+ */
+#include "lib/profile/names.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/parse.h"
+#include "lib/image/symbols.h"
+
+#pragma weak symbols_open
+#pragma weak symbols_close
+#pragma weak symbols_find
+#pragma weak symbols_line
+
+enum { KEYS_AT_FIRST = 1024, NAME_MOST = 4096 };
+
+/* A file that was mapped, by whatever images. */
+struct names_file {
+	struct names_file *next;
+	const char *path, *build_id, *base_name; /* of the trace */
+	struct symbols *symbols;   /* NULL: not without memory, or nothing to read */
+};
+
+int names_init(struct names *names, struct trace_dir *dir, const struct calls_filter *filter)
+{
+	*names = (struct names){ .dir = dir, .filter = filter, .mask = KEYS_AT_FIRST - 1,
+				 .chain_mask = KEYS_AT_FIRST - 1 };
+	names->keys = calloc(KEYS_AT_FIRST, sizeof *names->keys);
+	names->chains = calloc(KEYS_AT_FIRST, sizeof(struct named *));
+	if (names->keys && names->chains)
+		return 0;
+	names_fini(names);
+	return -ENOMEM;
+}
+
+void names_fini(struct names *names)
+{
+	for (uint32_t i = 0; i < names->count; i++) {
+		free((char *)names->all[i]->function.name);
+		free(names->all[i]);
+	}
+	for (struct names_file *file = names->files, *next; file; file = next) {
+		next = file->next;
+		if (file->symbols)
+			symbols_close(file->symbols);
+		free(file);
+	}
+	free(names->all);
+	free(names->keys);
+	free(names->chains);
+	*names = (struct names){ .keys = NULL };
+}
+
+/* ---- files ------------------------------------------------------------------------------------- */
+
+static struct names_file *add_file(struct names *names, const char *path, const char *build_id)
+{
+	struct names_file *file = calloc(1, sizeof *file);
+	const char *slash = strrchr(path, '/');
+
+	if (!file)
+		return NULL;
+	file->path = path;
+	file->build_id = build_id;
+	file->base_name = slash && slash[1] ? slash + 1 : path;
+	if (path[0] == '/' && symbols_open)
+		file->symbols = symbols_open(path, build_id, NULL);
+	file->next = names->files;
+	return names->files = file;
+}
+
+static struct names_file *find_file(struct names *names, const struct trace_module *module)
+{
+	const char *path = module ? module->path : "", *build_id = module ? module->build_id : "";
+
+	for (struct names_file *file = names->files; file; file = file->next)
+		if (strcmp(file->path, path) == 0 && strcmp(file->build_id, build_id) == 0)
+			return file;
+	return add_file(names, path, build_id);
+}
+
+static int by_image(const void *key, const void *image)
+{
+	uint32_t number = *(const uint32_t *)key;
+	const struct trace_image *i = image;
+
+	return number < i->number ? -1 : number > i->number;
+}
+
+static const struct trace_module *module_of(const struct names *names, uint64_t where)
+{
+	const struct trace_dir *dir = names->dir;
+	uint32_t number = (uint32_t)(where >> 32);
+	const struct trace_image *image =
+		dir->image_count ? bsearch(&number, dir->images, dir->image_count,
+					   sizeof *dir->images, by_image) :
+				   NULL;
+
+	return image ? trace_dir_module(image, (uint32_t)where) : NULL;
+}
+
+/* ---- functions --------------------------------------------------------------------------------- */
+
+static bool fits_any(const char *const *globs, const char *name, const char *linkage)
+{
+	for (; globs && *globs; globs++)
+		if (parse_glob(*globs, name) || (linkage && parse_glob(*globs, linkage)))
+			return true;
+	return false;
+}
+
+static unsigned judge(const struct calls_filter *filter, const struct function *f,
+		      const char *linkage)
+{
+	unsigned flags = 0;
+
+	if (!filter)
+		return 0;
+	if (fits_any(filter->only, f->name, linkage))
+		flags |= NAMES_ONLY;
+	if (fits_any(filter->never, f->name, linkage))
+		flags |= NAMES_NEVER;
+	if (filter->module && !parse_glob(filter->module, f->module) &&
+	    !parse_glob(filter->module, f->path))
+		flags |= NAMES_HIDDEN;
+	return flags;
+}
+
+static int number_it(struct names *names, struct named *named)
+{
+	if ((names->count & (names->count - 1)) == 0) {
+		size_t room = names->count ? names->count * 2UL : 1;
+		struct named **all = reallocarray(names->all, room, sizeof *all);
+		if (!all)
+			return -ENOMEM;
+		names->all = all;
+	}
+	named->function.number = names->count;
+	names->all[names->count++] = named;
+	return 0;
+}
+
+static struct named *make(struct names *names, struct names_file *file, uint64_t start,
+			  const struct symbol *symbol)
+{
+	struct named *named = calloc(1, sizeof *named);
+	struct source_line line = { .file = NULL };
+	char plain[32];
+
+	if (!named)
+		return NULL;
+	snprintf(plain, sizeof plain, "0x%" PRIx64, start);
+	named->file = file;
+	named->function = (struct function){
+		.name = strndup(symbol ? symbol->name : plain, NAME_MOST),
+		.module = file->base_name,
+		.path = file->path,
+		.start = start,
+	};
+	if (names->filter && names->filter->lines && file->symbols &&
+	    symbols_line(file->symbols, start, &line)) {
+		named->function.file = line.file;
+		named->function.line = line.line;
+	}
+	if (!named->function.name || number_it(names, named) != 0) {
+		free((char *)named->function.name);
+		free(named);
+		return NULL;
+	}
+	named->flags = judge(names->filter, &named->function, symbol ? symbol->linkage : NULL);
+	return named;
+}
+
+static void grow_chains(struct names *names)
+{
+	size_t mask = names->chain_mask * 2 + 1;
+	struct named **chains = calloc(mask + 1, sizeof(struct named *));
+
+	if (!chains)
+		return; /* they grow longer, then */
+	for (uint32_t i = 0; i < names->count; i++) {
+		struct named *named = names->all[i];
+		size_t slot = names_hash((uintptr_t)named->file, named->function.start) & mask;
+		named->next = chains[slot];
+		chains[slot] = named;
+	}
+	free(names->chains);
+	names->chains = chains;
+	names->chain_mask = mask;
+}
+
+static struct named *intern(struct names *names, uint64_t where, uint64_t offset)
+{
+	struct names_file *file = find_file(names, module_of(names, where));
+	struct symbol symbol = { .name = NULL };
+
+	if (!file)
+		return NULL;
+	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
+	uint64_t start = known ? symbol.start : offset;
+	size_t slot = names_hash((uintptr_t)file, start) & names->chain_mask;
+	for (struct named *named = names->chains[slot]; named; named = named->next)
+		if (named->file == file && named->function.start == start)
+			return named;
+	struct named *named = make(names, file, start, known ? &symbol : NULL);
+	if (!named)
+		return NULL;
+	named->next = names->chains[slot];
+	names->chains[slot] = named;
+	if (names->count > names->chain_mask)
+		grow_chains(names);
+	return named;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------- */
+
+static void enter_key(struct names_key *keys, uint64_t mask, const struct names_key *key)
+{
+	uint64_t slot = names_hash(key->where, key->offset) & mask;
+
+	while (keys[slot].named)
+		slot = (slot + 1) & mask;
+	keys[slot] = *key;
+}
+
+static int grow_keys(struct names *names)
+{
+	uint64_t mask = names->mask * 2 + 1;
+	struct names_key *keys = calloc(mask + 1, sizeof *keys);
+
+	if (!keys)
+		return -ENOMEM;
+	for (uint64_t i = 0; i <= names->mask; i++)
+		if (names->keys[i].named)
+			enter_key(keys, mask, &names->keys[i]);
+	free(names->keys);
+	names->keys = keys;
+	names->mask = mask;
+	return 0;
+}
+
+struct named *names_slow(struct names *names, uint64_t where, uint64_t offset)
+{
+	struct names_key key = { .where = where, .offset = offset };
+
+	/* at most half full, so that what is looked for is near */
+	if (names->used * 2 >= names->mask && grow_keys(names) != 0)
+		return NULL;
+	key.named = intern(names, where, offset);
+	if (!key.named)
+		return NULL;
+	enter_key(names->keys, names->mask, &key);
+	names->used++;
+	return key.named;
+}

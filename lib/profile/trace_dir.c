@@ -1,0 +1,341 @@
+/*
+ * trace_dir.c - see trace_dir.h. What stands in the directory, and where each thread's segments are.
+ */
+#include "lib/profile/trace_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/parse.h"
+#include "lib/profile/trace_text.h"
+
+/* Parts of all threads, before they are sorted. */
+struct found {
+	struct trace_part *parts;
+	size_t count, room;
+	uint64_t latest_ticks, latest_ns; /* the latest pair of clocks that a header has */
+};
+
+void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
+{
+	va_list arguments;
+
+	if (dir->torn++)
+		return;
+	va_start(arguments, format);
+	vsnprintf(dir->trouble, sizeof dir->trouble, format, arguments);
+	va_end(arguments);
+}
+
+int trace_dir_image(const struct trace_dir *dir, uint32_t image)
+{
+	char name[32];
+	struct stat st;
+
+	snprintf(name, sizeof name, TRACE_IMAGE "%u", image);
+	int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
+const struct trace_module *trace_dir_module(const struct trace_image *image, uint32_t number)
+{
+	if (number == 0 || number > image->module_count || !image->modules[number - 1].number)
+		return NULL;
+	return &image->modules[number - 1];
+}
+
+/* ---- segments ---------------------------------------------------------------------------------- */
+
+static bool sound(const struct trace_segment *s, uint32_t image)
+{
+	return s->bytes % TRACE_PAGE == 0 && s->bytes >= TRACE_SEGMENT_LEAST &&
+	       s->bytes <= TRACE_SEGMENT_MOST && s->kind >= TRACE_RECORDS &&
+	       s->kind <= TRACE_PROFILE && s->image == image && s->thread != 0;
+}
+
+static int keep(struct found *found, uint64_t at, const struct trace_segment *head)
+{
+	if (found->count == found->room) {
+		size_t room = found->room ? found->room * 2 : 64;
+		struct trace_part *parts = reallocarray(found->parts, room, sizeof *parts);
+		if (!parts)
+			return -ENOMEM;
+		found->parts = parts;
+		found->room = room;
+	}
+	found->parts[found->count++] = (struct trace_part){ .at = at, .head = *head };
+	if (head->monotonic_ns && head->ticks > found->latest_ticks) {
+		found->latest_ticks = head->ticks;
+		found->latest_ns = head->monotonic_ns;
+	}
+	return 0;
+}
+
+/* Files are made longer ahead of need: what nobody wrote to is a hole. */
+static uint64_t past_holes(int fd, uint64_t at)
+{
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	if (data < 0)
+		return errno == ENXIO ? UINT64_MAX : at;
+	uint64_t page = (uint64_t)data & ~(uint64_t)(TRACE_PAGE - 1);
+	return page > at ? page : at;
+}
+
+static int scan_image(struct trace_dir *dir, uint32_t image, struct found *found)
+{
+	struct trace_segment head;
+	bool lost = false; /* looking for a header again */
+	int fd = trace_dir_image(dir, image), rc = 0;
+
+	if (fd < 0) {
+		trace_dir_torn(dir, "cannot read " TRACE_IMAGE "%u: %s", image, strerror(-fd));
+		return 0;
+	}
+	for (uint64_t at = 0; rc == 0; at += TRACE_PAGE) {
+		at = past_holes(fd, at);
+		if (at > INT64_MAX || pread(fd, &head, sizeof head, (off_t)at) != sizeof head)
+			break;
+		if (head.magic != TRACE_MAGIC || !sound(&head, image)) {
+			if (head.magic != 0 && !lost)
+				trace_dir_torn(dir,
+					       TRACE_IMAGE "%u has no segment at byte %llu", image,
+					       (unsigned long long)at);
+			lost |= head.magic != 0;
+			continue;
+		}
+		lost = false;
+		rc = keep(found, at, &head);
+		dir->bytes += head.bytes;
+		at += head.bytes - TRACE_PAGE;
+	}
+	close(fd);
+	return rc;
+}
+
+static int scan_images(struct trace_dir *dir, struct found *found)
+{
+	const size_t prefix = strlen(TRACE_IMAGE);
+	int copy = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+	uint64_t number;
+
+	if (!list) {
+		rc = -errno;
+		if (copy >= 0)
+			close(copy);
+		return rc;
+	}
+	while (rc == 0 && (entry = readdir(list)) != NULL)
+		if (strncmp(entry->d_name, TRACE_IMAGE, prefix) == 0 &&
+		    parse_u64(entry->d_name + prefix, 1, UINT32_MAX, &number) == 0)
+			rc = scan_image(dir, (uint32_t)number, found);
+	closedir(list);
+	return rc;
+}
+
+/* ---- threads ----------------------------------------------------------------------------------- */
+
+static int by_thread(const void *left, const void *right)
+{
+	const struct trace_part *a = left, *b = right;
+
+	if (a->head.image != b->head.image)
+		return a->head.image < b->head.image ? -1 : 1;
+	if (a->head.thread != b->head.thread)
+		return a->head.thread < b->head.thread ? -1 : 1;
+	if (a->head.part != b->head.part)
+		return a->head.part < b->head.part ? -1 : 1;
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static bool same_thread(const struct trace_part *a, const struct trace_part *b)
+{
+	return a->head.image == b->head.image && a->head.thread == b->head.thread;
+}
+
+static int add_thread(struct trace_dir *dir, const struct trace_part *parts, size_t count)
+{
+	struct trace_thread *t = &dir->threads[dir->thread_count];
+	const struct trace_segment *last = &parts[count - 1].head;
+
+	*t = (struct trace_thread){ .number = last->thread, .tid = (int32_t)last->tid };
+	t->parts = reallocarray(NULL, count, sizeof *parts);
+	if (!t->parts)
+		return -ENOMEM;
+	dir->thread_count++;
+	for (size_t i = 0; i < count; i++) {
+		if (i && parts[i].head.part == parts[i - 1].head.part) {
+			trace_dir_torn(dir, "a part of thread %d is there twice", t->tid);
+			continue;
+		}
+		t->parts[t->part_count++] = parts[i];
+		dir->flight |= parts[i].head.kind == TRACE_FLIGHT;
+	}
+	memcpy(t->comm, last->comm, sizeof last->comm);
+	return 0;
+}
+
+static int make_threads(struct trace_dir *dir, struct found *found)
+{
+	size_t threads = 0, first = 0;
+	int rc = 0;
+
+	if (found->count == 0)
+		return 0;
+	qsort(found->parts, found->count, sizeof *found->parts, by_thread);
+	for (size_t i = 0; i < found->count; i++)
+		threads += i == 0 || !same_thread(&found->parts[i - 1], &found->parts[i]);
+	dir->threads = calloc(threads, sizeof *dir->threads);
+	if (!dir->threads)
+		return -ENOMEM;
+	for (size_t i = 1; i <= found->count && rc == 0; i++) {
+		if (i < found->count && same_thread(&found->parts[first], &found->parts[i]))
+			continue;
+		rc = add_thread(dir, found->parts + first, i - first);
+		first = i;
+	}
+	return rc;
+}
+
+static struct trace_image *find_image(struct trace_dir *dir, size_t count, uint32_t number)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (dir->images[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && dir->images[low].number == number ? &dir->images[low] : NULL;
+}
+
+/* Segments of an image that `events` does not tell of belong to one without modules. */
+static int place_threads(struct trace_dir *dir, const struct found *found)
+{
+	const size_t known = dir->image_count;
+
+	for (size_t i = 0; i < found->count; i++) {
+		uint32_t image = found->parts[i].head.image;
+		if ((i && image == found->parts[i - 1].head.image) || find_image(dir, known, image))
+			continue;
+		trace_dir_torn(dir, TRACE_EVENTS " says nothing of image %u", image);
+		if (trace_text_image(dir, image) != 0)
+			return -ENOMEM;
+	}
+	trace_text_sort(dir);
+	for (size_t i = 0; i < dir->thread_count; i++)
+		dir->threads[i].image =
+			find_image(dir, dir->image_count, dir->threads[i].parts[0].head.image);
+	return 0;
+}
+
+/* ---- the clock --------------------------------------------------------------------------------- */
+
+/* A counter runs at no less than 1 MHz and no more than 100 GHz; whoever says otherwise is torn. */
+static void set_clock(struct trace_dir *dir, uint64_t ticks, uint64_t ns)
+{
+	dir->ns_per_tick = 1.0;
+	if (!dir->counter)
+		return;
+	double rate = ticks > dir->first_ticks && ns > dir->first_ns ?
+			      (double)(ns - dir->first_ns) / (double)(ticks - dir->first_ticks) :
+			      0.0;
+	if (rate >= 0.01 && rate <= 1000.0)
+		dir->ns_per_tick = rate;
+	else if (dir->thread_count)
+		trace_dir_torn(dir, "the clock's rate is not known: times are in ticks");
+}
+
+int64_t trace_dir_ns(const struct trace_dir *dir, uint64_t ticks)
+{
+	double past = (double)(int64_t)(ticks - dir->first_ticks) * dir->ns_per_tick;
+
+	/* far below what int64_t holds, whatever a hostile trace says */
+	past = past > 4e18 ? 4e18 : past < -4e18 ? -4e18 : past;
+	return dir->realtime_ns + (int64_t)past;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------- */
+
+static int open_directory(struct trace_dir *dir, const char *path, char *why, size_t why_bytes)
+{
+	int rc;
+
+	*dir = (struct trace_dir){ .fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	if (dir->fd >= 0)
+		return 0;
+	rc = -errno;
+	snprintf(why, why_bytes,
+		 rc == -ENOENT ? "there is no trace %s: `hark run --stamp trace PROG` makes one" :
+				 "cannot open the trace %s",
+		 path);
+	if (rc != -ENOENT)
+		snprintf(why + strlen(why), why_bytes - strlen(why), ": %s", strerror(-rc));
+	return rc;
+}
+
+int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t why_bytes)
+{
+	struct found found = { .parts = NULL };
+	int rc = open_directory(dir, path, why, why_bytes);
+
+	if (rc != 0)
+		return rc;
+	dir->path = strdup(path);
+	rc = dir->path ? trace_text_identity(dir, path, why, why_bytes) : -ENOMEM;
+	if (rc != 0) {
+		if (rc == -ENOMEM)
+			snprintf(why, why_bytes, "there is no memory to read the trace %s", path);
+		trace_dir_close(dir);
+		return rc;
+	}
+	rc = trace_text_events(dir, &found.latest_ticks, &found.latest_ns);
+	if (rc == 0)
+		rc = scan_images(dir, &found);
+	if (rc == 0)
+		rc = make_threads(dir, &found);
+	if (rc == 0)
+		rc = place_threads(dir, &found);
+	if (rc == 0)
+		set_clock(dir, found.latest_ticks, found.latest_ns);
+	free(found.parts);
+	if (rc != 0) {
+		snprintf(why, why_bytes, "cannot read the trace %s: %s", path, strerror(-rc));
+		trace_dir_close(dir);
+	}
+	return rc;
+}
+
+void trace_dir_close(struct trace_dir *dir)
+{
+	for (size_t i = 0; i < dir->image_count; i++)
+		free(dir->images[i].modules);
+	for (size_t i = 0; i < dir->thread_count; i++)
+		free(dir->threads[i].parts);
+	free(dir->images);
+	free(dir->threads);
+	free(dir->notes);
+	free(dir->identity);
+	free(dir->events);
+	free(dir->path);
+	if (dir->fd >= 0)
+		close(dir->fd);
+	*dir = (struct trace_dir){ .fd = -1 };
+}
