@@ -77,7 +77,7 @@ struct calls_visitor {
 		     const struct call *innermost);
 	void (*begin)(void *arg, const struct trace_thread *thread);
 	void (*end)(void *arg, const struct trace_thread *thread);
-		/* around each thread (calls_walk) */
+		/* around each thread; calls_merge: amid the others' calls */
 	void (*progress)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
 	/* Each may be NULL. */
 };
@@ -89,7 +89,8 @@ void calls_close(struct calls *calls);
 int calls_walk(struct calls *calls, const struct calls_visitor *visitor, void *arg);
 	/* Thread by thread. Messages are not visited. 0, or -errno of what could not be read at all. */
 int calls_merge(struct calls *calls, const struct calls_visitor *visitor, void *arg);
-	/* All threads in the order of time, the session's messages between them. */
+	/* All threads in the order of time, the session's messages between them (after what happened
+	 * before them in the same nanosecond: whoever speaks is in that call already). */
 uint32_t calls_function_count(const struct calls *calls);
 const struct function *calls_function(const struct calls *calls, uint32_t number);
 

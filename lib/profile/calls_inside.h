@@ -51,7 +51,8 @@ void calls_notes(struct calls *calls, const struct calls_visitor *visitor, void 
 void calls_step(struct walk *walk, enum record_kind kind);
 	/* walk->record is one of that kind, and happened at now_ns */
 void calls_close_all(struct walk *walk, enum call_end how);
-const struct call *calls_innermost(const struct walk *walk);
+const struct call *calls_told(const struct walk *walk);
+	/* the innermost open call that the visitor knows of */
 
 /* calls_end.c */
 enum call_end calls_fate(struct walk *walk);

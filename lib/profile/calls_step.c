@@ -156,11 +156,14 @@ static void unwind(struct walk *walk, uint64_t count)
 
 /* ---- what is rare ------------------------------------------------------------------------------ */
 
-const struct call *calls_innermost(const struct walk *walk)
+const struct call *calls_told(const struct walk *walk)
 {
 	const struct stack *stack = walk->stacks.now;
+	const struct call *call = stack ? shown_around(stack->top, stack) : NULL;
 
-	return stack ? shown_around(stack->top, stack) : NULL;
+	while (call && ((const struct frame *)call)->state != FRAME_SHOWN)
+		call = call->caller;
+	return call;
 }
 
 static void mark(struct walk *walk, struct mark *m)
@@ -168,11 +171,7 @@ static void mark(struct walk *walk, struct mark *m)
 	m->time_ns = walk->now_ns;
 	if (!walk->visitor->mark || m->time_ns < walk->calls->filter.since_ns)
 		return;
-	/* whoever has not been told of the innermost call cannot place a mark in it */
-	const struct call *innermost = calls_innermost(walk);
-	while (innermost && ((const struct frame *)innermost)->state != FRAME_SHOWN)
-		innermost = innermost->caller;
-	walk->visitor->mark(walk->arg, walk->thread, m, innermost);
+	walk->visitor->mark(walk->arg, walk->thread, m, calls_told(walk));
 }
 
 static void switch_fiber(struct walk *walk, uint32_t fiber)

@@ -342,6 +342,40 @@ static void who_leaves_takes_the_others_along(void **state)
 			    "[7 wait( )exited ] [8 quit( )exited ] [9 other( death:other )died ] ");
 }
 
+static void merged_with_messages(void **state)
+{
+	struct home *h = *state;
+	unsigned image = trace_case_image(&h->c, 100, 0);
+	struct trace_case_thread a = trace_case_thread(&h->c, image, 1, 7);
+	struct trace_case_thread b = trace_case_thread(&h->c, image, 2, 8);
+	FILE *file = trace_case_file(&h->c, TRACE_MESSAGES, "w");
+
+	trace_case_script(&a, "+10 main( +10 load( +30 ) +10 ) end:1");
+	b.now += 25;
+	trace_case_script(&b, "work( +30 more( +50 ) ) end:1");
+	trace_case_cut(&a);
+	trace_case_cut(&b);
+	/* 1700000000 is 2023-11-14 22:13:20 */
+	for (int i = 0; i < 5; i++) {
+		static const struct {
+			const char *ns, *msg;
+			int tid;
+		} said[] = { { "000000005", "begin", 7 }, { "000000020", "lo\\u0061d", 7 },
+			     { "00000003", "mine", 8 }, { "0001", "late", 8 },
+			     { "000000001", "stranger", 9 } };
+		fprintf(file, "{\"time\":\"2023-11-14T22:13:20.%sZ\",\"level\":\"info\",\"msg\":"
+			      "\"%s\",\"pid\":100,\"tid\":%d}\nrubbish\n",
+			said[i].ns, said[i].msg, said[i].tid);
+	}
+	fclose(file);
+	h->times = true;
+	/* at 20, 7 has just entered load; at 30, 8 is in work; after 105 nobody is anywhere */
+	assert_string_equal(walked(h, NULL, 5, calls_merge),
+			    "\"begin\"info@- [7 10:main( 20:load( \"load\"info@load [8 25:work( "
+			    "\"mine\"info@work ):30/30 55:more( ):50/20 ] ):50/50 ):80/30 ] "
+			    "\"late\"info@- \"stranger\"info@- ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +398,7 @@ int main(void)
 		CASE(by_window),
 		CASE(by_thread),
 		CASE(who_leaves_takes_the_others_along),
+		CASE(merged_with_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,193 @@
+/*
+ * messages.c - see messages.h.
+ */
+#include "lib/profile/messages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A message has 64 KiB at most, each of which JSON may write as six bytes. */
+enum { LINE_MOST = 1 << 20 };
+
+struct messages {
+	struct trace_dir *dir;
+	int fd;                    /* -1: there is nothing to read */
+	char *buffer;              /* LINE_MOST bytes */
+	size_t at, end;
+	json_t *object;            /* that the last message points into */
+	int64_t latest_ns;
+};
+
+int messages_open(struct messages **messages, struct trace_dir *dir)
+{
+	struct messages *m = calloc(1, sizeof *m);
+	struct stat st;
+
+	if (!m)
+		return -ENOMEM;
+	*messages = m;
+	m->dir = dir;
+	m->latest_ns = INT64_MIN;
+	m->fd = openat(dir->fd, TRACE_MESSAGES, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (m->fd < 0)
+		return 0;
+	if (fstat(m->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		trace_dir_torn(dir, TRACE_MESSAGES " is no file");
+		close(m->fd);
+		m->fd = -1;
+		return 0;
+	}
+	m->buffer = malloc(LINE_MOST);
+	if (m->buffer)
+		return 0;
+	messages_close(m);
+	return -ENOMEM;
+}
+
+void messages_close(struct messages *m)
+{
+	if (!m)
+		return;
+	json_decref(m->object);
+	if (m->fd >= 0)
+		close(m->fd);
+	free(m->buffer);
+	free(m);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------- */
+
+/* False: nothing came. */
+static bool read_more(struct messages *m)
+{
+	ssize_t n;
+
+	memmove(m->buffer, m->buffer + m->at, m->end - m->at);
+	m->end -= m->at;
+	m->at = 0;
+	do
+		n = read(m->fd, m->buffer + m->end, LINE_MOST - m->end);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		trace_dir_torn(m->dir, "cannot read " TRACE_MESSAGES ": %s", strerror(errno));
+	m->end += n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+/* Without its newline. NULL: the end. What is longer than any message comes as a piece of LINE_MOST. */
+static const char *next_line(struct messages *m, size_t *length)
+{
+	size_t looked = 0;
+	char *line, *newline;
+
+	for (;;) {
+		line = m->buffer + m->at;
+		newline = memchr(line + looked, '\n', m->end - m->at - looked);
+		looked = m->end - m->at;
+		if (newline) {
+			*length = (size_t)(newline - line);
+			m->at += *length + 1;
+			return line;
+		}
+		if (looked == LINE_MOST || !read_more(m))
+			break;
+	}
+	*length = looked;
+	m->at = m->end;
+	return looked ? m->buffer + m->at - looked : NULL;
+}
+
+/* ---- a message --------------------------------------------------------------------------------- */
+
+static bool digits(const char **at, unsigned count, char behind, int *number)
+{
+	const char *s = *at;
+
+	for (*number = 0; count--; s++) {
+		if (*s < '0' || *s > '9')
+			return false;
+		*number = *number * 10 + (*s - '0');
+	}
+	if (behind && *s++ != behind)
+		return false;
+	*at = s;
+	return true;
+}
+
+/* 2024-02-29T12:00:00.123456789Z, with as many digits of a second's fraction as there are */
+static bool time_of(const char *s, int64_t *ns)
+{
+	struct tm tm = { 0 };
+	int64_t unit = 1000000000;
+
+	if (!digits(&s, 4, '-', &tm.tm_year) || !digits(&s, 2, '-', &tm.tm_mon) ||
+	    !digits(&s, 2, 'T', &tm.tm_mday) || !digits(&s, 2, ':', &tm.tm_hour) ||
+	    !digits(&s, 2, ':', &tm.tm_min) || !digits(&s, 2, 0, &tm.tm_sec))
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	if (tm.tm_year < 70 || tm.tm_year > 300)
+		return false;
+	*ns = (int64_t)timegm(&tm) * unit;
+	if (*s == '.')
+		for (s++; *s >= '0' && *s <= '9'; s++)
+			*ns += (*s - '0') * (unit /= 10);
+	return strcmp(s, "Z") == 0;
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
+static int32_t number_of(const json_t *object, const char *key)
+{
+	json_int_t value = json_integer_value(json_object_get(object, key));
+
+	return value > 0 && value <= INT32_MAX ? (int32_t)value : 0;
+}
+
+static bool take(struct messages *m, const char *line, size_t length, struct message *message)
+{
+	const json_t *text;
+	int64_t ns;
+
+	json_decref(m->object);
+	m->object = json_loadb(line, length, JSON_ALLOW_NUL, NULL);
+	if (!json_is_object(m->object) || !time_of(string_of(m->object, "time"), &ns))
+		return false;
+	text = json_object_get(m->object, "msg");
+	if (ns > m->latest_ns)
+		m->latest_ns = ns;
+	*message = (struct message){
+		.time_ns = m->latest_ns,
+		.text = json_is_string(text) ? json_string_value(text) : "",
+		.text_bytes = json_string_length(text),
+		.level = string_of(m->object, "level"),
+		.source = string_of(m->object, "source"),
+		.pid = number_of(m->object, "pid"),
+		.tid = number_of(m->object, "tid"),
+	};
+	return true;
+}
+
+bool messages_next(struct messages *m, struct message *message)
+{
+	const char *line;
+	size_t length;
+
+	while (m->fd >= 0 && (line = next_line(m, &length)) != NULL) {
+		if (take(m, line, length, message))
+			return true;
+		trace_dir_torn(m->dir, TRACE_MESSAGES " has a line that is no message");
+	}
+	return false;
+}
