@@ -1,0 +1,22 @@
+/*
+ * symbols_read.h - what the sections of a file say about its functions, entered into a table.
+ *
+ * For symbols.c. Each returns how many entries it made, or -ENOMEM; what is torn or nonsense has none.
+ * None of them orders the table, but symbols_read_plt() needs one that is in order.
+ */
+#ifndef HARK_IMAGE_SYMBOLS_READ_H
+#define HARK_IMAGE_SYMBOLS_READ_H
+
+#include "lib/image/symbols_file.h"
+#include "lib/image/symbols_table.h"
+
+int symbols_read_names(struct symbols_table *table, const struct symbols_file *file,
+		       uint32_t type, uint64_t base);
+	/* type: SHT_SYMTAB or SHT_DYNSYM. base: of the module that the file is about. Functions, and
+	 * labels that others see; no mapping symbols of ARM and RISC-V. */
+int symbols_read_unwind(struct symbols_table *table, const struct symbols_file *file);
+	/* where the functions of .eh_frame begin and how long they are, without names */
+int symbols_read_plt(struct symbols_table *table, const struct symbols_file *file);
+	/* the stubs through which other modules are called: "puts@plt" */
+
+#endif

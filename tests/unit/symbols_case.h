@@ -1,0 +1,172 @@
+/*
+ * symbols_case.h - programs built by real compilers, and what binutils say of them.
+ */
+#ifndef HARK_TESTS_UNIT_SYMBOLS_CASE_H
+#define HARK_TESTS_UNIT_SYMBOLS_CASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/image/symbols.h"
+
+enum { SYMBOLS_CASE_MOST = 20000, SYMBOLS_CASE_NAME = 400 };
+
+struct nm_symbol {
+	uint64_t offset, bytes;
+	char type, name[SYMBOLS_CASE_NAME];
+};
+
+static char symbols_case_dir[512];
+static struct nm_symbol nm_symbols[SYMBOLS_CASE_MOST];
+static size_t nm_count;
+
+static inline int symbols_case_enter(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	(void)state;
+	snprintf(symbols_case_dir, sizeof symbols_case_dir, "%s/symbols.XXXXXX", tmp ? tmp : "/tmp");
+	return mkdtemp(symbols_case_dir) && chdir(symbols_case_dir) == 0 ? 0 : -1;
+}
+
+static inline int symbols_case_leave(void **state)
+{
+	char command[600];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -rf '%s'", symbols_case_dir);
+	return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
+}
+
+/* In the case's folder, where all its files are. */
+__attribute__((format(printf, 1, 2)))
+static inline void run(const char *format, ...)
+{
+	char command[4096];
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(command, sizeof command, format, values);
+	va_end(values);
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+static inline void write_file(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static inline uint64_t module_base(const char *path)
+{
+	char command[600];
+	unsigned long long lowest = 0;
+
+	snprintf(command, sizeof command,
+		 "readelf -lW %s | awk '$1 == \"LOAD\" { print $3; exit }'", path);
+	FILE *said = popen(command, "r");
+	assert_non_null(said);
+	assert_int_equal(fscanf(said, "%llx", &lowest), 1);
+	assert_int_equal(pclose(said), 0);
+	return lowest & ~0xfffull;
+}
+
+static inline bool is_function_type(char type)
+{
+	return strchr("TtWwi", type) != NULL;
+}
+
+/* The functions of a file by nm, as offsets from the base. options: such as "-D", "-C". */
+static inline void read_nm(const char *path, const char *options)
+{
+	char command[600], line[2000];
+	uint64_t base = module_base(path);
+
+	nm_count = 0;
+	snprintf(command, sizeof command, "nm -S --defined-only %s %s", options, path);
+	FILE *said = popen(command, "r");
+	assert_non_null(said);
+	while (fgets(line, sizeof line, said)) {
+		struct nm_symbol *s = &nm_symbols[nm_count];
+		unsigned long long address, bytes = 0;
+		int at = 0;
+		if (sscanf(line, "%llx %llx %c %n", &address, &bytes, &s->type, &at) < 3 || !at) {
+			bytes = 0;
+			assert_int_equal(sscanf(line, "%llx %c %n", &address, &s->type, &at), 2);
+		}
+		/* nm calls each weak one without type W, data too */
+		if (!is_function_type(s->type) || address < base ||
+		    strncmp(line + at, "data_start", 10) == 0)
+			continue;
+		assert_true(nm_count + 1 < SYMBOLS_CASE_MOST);
+		s->offset = address - base;
+		s->bytes = bytes;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(s->name, sizeof s->name, "%s", line + at);
+		nm_count++;
+	}
+	assert_int_equal(pclose(said), 0);
+	assert_true(nm_count > 0);
+}
+
+static inline const struct nm_symbol *nm_named(const char *name)
+{
+	for (size_t i = 0; i < nm_count; i++) {
+		if (strcmp(nm_symbols[i].name, name) == 0)
+			return &nm_symbols[i];
+	}
+	fail_msg("nm knows no %s", name);
+	return NULL;
+}
+
+static inline bool nm_has(uint64_t offset, const char *name)
+{
+	for (size_t i = 0; i < nm_count; i++) {
+		if (nm_symbols[i].offset == offset && (!name || strcmp(nm_symbols[i].name, name) == 0))
+			return true;
+	}
+	return false;
+}
+
+static inline struct symbols *open_here(const char *path, const char *build_id)
+{
+	char full[1100], dirs[600];
+
+	snprintf(full, sizeof full, "%s/%s", symbols_case_dir, path);
+	snprintf(dirs, sizeof dirs, "/nonexistent:%s/dbg", symbols_case_dir);
+	struct symbols *s = symbols_open(full, build_id, dirs);
+	assert_non_null(s);
+	return s;
+}
+
+static inline void assert_named(struct symbols *s, uint64_t offset, const char *name)
+{
+	struct symbol found;
+
+	if (!symbols_find(s, offset, &found))
+		fail_msg("%#llx has no name, not %s", (unsigned long long)offset, name);
+	assert_string_equal(found.name, name);
+}
+
+static inline void build_id_of(const char *path, char *id, size_t bytes)
+{
+	char command[600];
+
+	snprintf(command, sizeof command, "readelf -nW %s | awk '/Build ID:/ { print $3 }'", path);
+	FILE *said = popen(command, "r");
+	assert_non_null(said);
+	assert_non_null(fgets(id, (int)bytes, said));
+	id[strcspn(id, "\n")] = '\0';
+	assert_int_equal(pclose(said), 0);
+}
+
+#endif
