@@ -12,11 +12,6 @@
 #include "lib/base/parse.h"
 #include "lib/image/symbols.h"
 
-#pragma weak symbols_open
-#pragma weak symbols_close
-#pragma weak symbols_find
-#pragma weak symbols_line
-
 enum { KEYS_AT_FIRST = 1024, NAME_MOST = 4096 };
 
 /* A file that was mapped, by whatever images. */
@@ -68,7 +63,7 @@ static struct names_file *add_file(struct names *names, const char *path, const 
 	file->path = path;
 	file->build_id = build_id;
 	file->base_name = slash && slash[1] ? slash + 1 : path;
-	if (path[0] == '/' && symbols_open)
+	if (path[0] == '/')
 		file->symbols = symbols_open(path, build_id, NULL);
 	file->next = names->files;
 	return names->files = file;
