@@ -21,7 +21,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpoi
 	-Wconversion -Wno-sign-conversion $(if $(WERROR),-Werror)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHARK_VERSION=\"$(VERSION)\" -I. $(WARNINGS) \
 	$(CFLAGS) $(CPPFLAGS)
-LIBS       = -ldw -lelf -liberty -ljansson -llzma -lyaml
+LIBS       = -ldw -lelf -liberty -ljansson -llzma -lyaml -lz
 
 # The shim lives in other people's programs: it shows nothing but the rows of hooks.def, no access
 # to its TLS may allocate, and it calls no checked variant (__x_chk) that might be its own hook.
@@ -68,6 +68,10 @@ build/pic/%.o: %.c Makefile
 build/shim/%.o: %.c Makefile
 	$(call say,CC)
 	$(COMPILE) $(SHIM_CFLAGS)
+
+# The page that it takes in whole.
+$(foreach way,obj pic testing/obj asan/obj tsan/obj cover/obj fuzz/obj, \
+	build/$(way)/lib/profile/export_flamegraph.o): lib/profile/flamegraph.html
 
 build/pic/core.a: $(CORE_SRC:%.c=build/pic/%.o)
 	$(ARCHIVE)
