@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "lib/profile/export.h"
 #include "lib/sink/sink.h"
 #include "tools/cmds.h"
 #include "tools/json.h"
@@ -132,11 +133,18 @@ static void json_hooks(void)
 
 static void show_exports(void)
 {
-	printf("no export formats in this version\n");
+	for (size_t i = 0; i < export_count; i++)
+		printf("%-10s  %s\n", export_rows[i].name, export_rows[i].doc);
 }
 
-static void json_nothing(void)
+static void json_exports(void)
 {
+	for (size_t i = 0; i < export_count; i++) {
+		json_pair(stdout, i ? ",\n{" : "{", "name", export_rows[i].name);
+		json_pair(stdout, ",", "suffix", export_rows[i].suffix);
+		json_pair(stdout, ",", "doc", export_rows[i].doc);
+		printf(",\"directory\":%s}", export_rows[i].ops->directory ? "true" : "false");
+	}
 }
 
 /* The manual pages are made when hark is built; people read them with man(1). */
@@ -148,7 +156,7 @@ static const struct {
 	{ "sinks", show_sinks, json_sinks },
 	{ "formats", show_formats, json_formats },
 	{ "hooks", show_hooks, json_hooks },
-	{ "exports", show_exports, json_nothing },
+	{ "exports", show_exports, json_exports },
 	{ "man1", man_command, NULL },
 	{ "man7", man_overview, NULL },
 };

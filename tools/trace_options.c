@@ -109,3 +109,41 @@ int trace_options_take(struct trace_options *options, const struct cli *cli)
 	}
 	return rc;
 }
+
+int trace_options_open(const struct trace_options *options, struct trace_dir *dir)
+{
+	char why[1024] = "";
+	int rc = trace_dir_open(dir, options->data, why, sizeof why);
+
+	if (rc != 0)
+		cli_say("%s", why);
+	return rc;
+}
+
+int trace_options_close(struct trace_dir *dir, int rc)
+{
+	if (rc != 0)
+		cli_say("%s cannot be read: %s", dir->path, strerror(-rc));
+	if (dir->torn)
+		cli_say("%s: %s%s", dir->path, dir->trouble,
+			dir->torn > 1 ? "; there are more such places" : "");
+	trace_dir_close(dir);
+	return rc == 0 ? 0 : CLI_FAILED;
+}
+
+bool trace_options_calls(const struct trace_dir *dir)
+{
+	bool sums = false;
+
+	for (size_t i = 0; i < dir->thread_count; i++)
+		for (size_t part = 0; part < dir->threads[i].part_count; part++) {
+			if (dir->threads[i].parts[part].head.kind != TRACE_PROFILE)
+				return true;
+			sums = true;
+		}
+	if (sums)
+		cli_say("%s holds sums and no calls, as --stamp profile makes it; `hark report` and "
+			"`hark graph` show them",
+			dir->path);
+	return !sums;
+}

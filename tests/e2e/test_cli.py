@@ -15,7 +15,7 @@ import sys
 
 import cli
 
-VERBS = ["run", "ps", "stats", "drain", "salvage", "show"]
+VERBS = ["run", "ps", "stats", "drain", "salvage", "export", "replay", "show"]
 
 
 # ---- help ---------------------------------------------------------------------------------------
@@ -259,8 +259,15 @@ def shown_hooks(home, expect):
 
 @cli.case
 def shown_exports(home, expect):
-    expect.same(json.loads(home.run("show", "exports", "--json").stdout), [], "exports")
-    expect(home.run("show", "exports").stdout.startswith("no "), "says that there are none")
+    rows = json.loads(home.run("show", "exports", "--json").stdout)
+    expect.same({row["name"] for row in rows},
+                set("chrome perfetto folded flamegraph pprof speedscope callgrind ctf".split()),
+                "exports")
+    expect.same([row["name"] for row in rows if row["directory"]], ["ctf"], "directories")
+    text = home.run("show", "exports").stdout
+    for row in rows:
+        expect(f"{row['name']} " in text and row["doc"] in text, row["name"])
+        expect(row["name"] in home.run("export", "--help").stdout, f"{row['name']} in the help")
 
 
 @cli.case
