@@ -14,6 +14,14 @@
 
 enum { NAMES_MOST = 32 };
 
+static struct progress progress;
+
+static void show_progress(void *arg, uint64_t done, uint64_t all)
+{
+	(void)arg;
+	progress_tell(&progress, done, all);
+}
+
 static const struct export_row *find_format(const char *name)
 {
 	const char *names[NAMES_MOST];
@@ -44,10 +52,10 @@ static int walk(struct export *e, struct trace_dir *dir, const struct calls_filt
 		export_fail(e, -ENOMEM);
 		return export_close(e);
 	}
-	visitor.progress = progress_show;
-	progress_begin("reading the trace");
+	visitor.progress = show_progress;
+	progress_begin(&progress, "reading the trace");
 	int rc = (e->ops->merged ? calls_merge : calls_walk)(calls, &visitor, e);
-	progress_end();
+	progress_end(&progress);
 	/* Functions and their names are the walk's: the format is closed before that is. */
 	int written = export_close(e);
 	if (written != 0)

@@ -1,49 +1,55 @@
 /*
- * progress.c - see progress.h. One line, drawn again and again; standard output may be the same terminal,
- * so it is for commands that print when they have read, or into a file.
+ * progress.c - see progress.h. Called by the readers of traces.
  */
 #include "tools/progress.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/format/escape.h"
 
-enum { WIDTH = 30 };
+enum { PATIENCE_NS = 2000000000, BETWEEN_NS = 100000000, WIDTH = 30, NAME_MOST = 40 };
 
-static const uint64_t patience_ns = 2000000000, pause_ns = 100000000;
-static const char *name;
-static uint64_t began_ns, drawn_ns;
-static bool terminal, drawn;
-
-void progress_begin(const char *what)
+void progress_begin(struct progress *progress, const char *what)
 {
-	name = what;
-	began_ns = clock_monotonic_ns();
-	terminal = isatty(STDERR_FILENO);
+	*progress = (struct progress){ .what = what, .begun_ns = clock_monotonic_ns() };
 }
 
-void progress_show(void *arg, uint64_t done, uint64_t all)
+static void draw(const struct progress *progress, uint64_t done, uint64_t all)
 {
-	uint64_t now = terminal && name ? clock_monotonic_ns() : 0;
+	char line[NAME_MOST + WIDTH + 32], name[NAME_MOST];
+	double share = all ? (double)done / (double)all : 0.0;
 
-	(void)arg;
-	if (!now || now - began_ns < patience_ns || now - drawn_ns < pause_ns || !all)
+	share = share > 1.0 ? 1.0 : share;
+	int full = (int)(share * WIDTH);
+	snprintf(name, sizeof name, "%s", progress->what);
+	escape_tame(name);
+	int n = snprintf(line, sizeof line, "\r%s [%.*s%*s] %3d %%", name, full,
+			 "##############################", WIDTH - full, "",
+			 (int)(share * 100.0));
+	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* nobody looks */
+}
+
+void progress_tell(struct progress *progress, uint64_t done, uint64_t all)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (now - progress->begun_ns < PATIENCE_NS || now - progress->told_ns < BETWEEN_NS ||
+	    !isatty(STDERR_FILENO))
 		return;
-	if (done > all)
-		done = all;
-	int full = (int)((double)done / (double)all * WIDTH);
-	fprintf(stderr, "\r%s  [%.*s%*s] %3d %%\033[K", name, full, "##############################",
-		WIDTH - full, "", (int)(100.0 * (double)done / (double)all));
-	drawn_ns = now;
-	drawn = true;
+	progress->told_ns = now;
+	progress->shown = true;
+	draw(progress, done, all);
 }
 
-void progress_end(void)
+void progress_end(struct progress *progress)
 {
-	if (drawn)
-		fputs("\r\033[K", stderr);
-	drawn = false;
-	name = NULL;
+	static const char clear[] = "\r\033[K";
+
+	if (progress->shown && write(STDERR_FILENO, clear, strlen(clear)) < 0)
+		return;
+	progress->shown = false;
 }

@@ -1,17 +1,22 @@
 /*
- * progress.h - how far something is that takes long, for who waits at a terminal.
+ * progress.h - a bar on the terminal, when something takes longer than two seconds.
  */
 #ifndef HARK_TOOLS_PROGRESS_H
 #define HARK_TOOLS_PROGRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-void progress_begin(const char *what);
-	/* what: such as "reading hark.data"; borrowed until progress_end() */
-void progress_show(void *arg, uint64_t done, uint64_t all);
-	/* On standard error, where that is a terminal and two seconds have passed; may be called as often
-	 * as one likes. arg: nothing (it is called as struct calls_visitor calls it). */
-void progress_end(void);
-	/* takes it away */
+struct progress {
+	const char *what;          /* "reading hark.data" */
+	uint64_t begun_ns, told_ns;
+	bool shown;
+};
+
+void progress_begin(struct progress *progress, const char *what);
+void progress_tell(struct progress *progress, uint64_t done, uint64_t all);
+	/* as often as one likes; draws ten times a second at most, on standard error if that is a terminal */
+void progress_end(struct progress *progress);
+	/* leaves nothing behind */
 
 #endif

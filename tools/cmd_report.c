@@ -1,0 +1,134 @@
+/*
+ * cmd_report.c - `hark report`: the functions of a trace, each with its figures.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cmds.h"
+#include "tools/difference.h"
+#include "tools/flat.h"
+#include "tools/json.h"
+#include "tools/show_as.h"
+#include "tools/units.h"
+
+struct report {
+	struct trace_options options;
+	enum table_key sort;
+	bool json;
+	const char *other;         /* --diff */
+};
+
+static void print_object(const struct table_row *row)
+{
+	json_pair(stdout, "{", "function", row->function->name);
+	json_pair(stdout, ",", "module", row->function->module);
+	json_pair(stdout, ",", "file", row->function->file);
+	if (row->function->line)
+		json_number(stdout, ",", "line", (uint64_t)row->function->line);
+	else
+		printf(",\"line\":null");
+	json_number(stdout, ",", "calls", row->calls);
+	json_number(stdout, ",", "total_ns", row->total_ns);
+	json_number(stdout, ",", "self_ns", row->self_ns);
+	json_number(stdout, ",", "min_ns", row->min_ns);
+	json_number(stdout, ",", "avg_ns", row->avg_ns);
+	json_number(stdout, ",", "p50_ns", row->p50_ns);
+	json_number(stdout, ",", "p99_ns", row->p99_ns);
+	json_number(stdout, ",", "max_ns", row->max_ns);
+	json_number(stdout, ",", "threads", row->threads);
+	json_pair(stdout, ",", "method", "entry");
+	printf("}\n");
+}
+
+static void print_row(const struct table_row *row)
+{
+	const uint64_t times[] = { row->total_ns, row->self_ns, row->min_ns, row->avg_ns,
+				   row->p50_ns,	  row->p99_ns,	row->max_ns };
+	char text[UNITS_TEXT], *name = show_as_safe(row->function->name);
+	char *module = show_as_safe(row->function->module);
+
+	for (unsigned i = 0; i < 2; i++)
+		printf("%9s ", units_ns(text, times[i]));
+	printf("%13s ", units_count(text, row->calls));
+	for (unsigned i = 2; i < sizeof times / sizeof *times; i++)
+		printf("%9s ", units_ns(text, times[i]));
+	printf("%7" PRIu32 "  %s%s%s%s\n", row->threads, name, *module ? "  [" : "", module,
+	       *module ? "]" : "");
+	free(module);
+	free(name);
+}
+
+static void print_rows(const struct flat *flat, bool json)
+{
+	if (!json && flat->count)
+		printf("%9s %9s %13s %9s %9s %9s %9s %9s %7s  %s\n", "TOTAL", "SELF", "CALLS",
+		       "MIN", "AVG", "P50", "P99", "MAX", "THREADS", "FUNCTION");
+	for (size_t i = 0; i < flat->count; i++) {
+		if (json)
+			print_object(&flat->rows[i]);
+		else
+			print_row(&flat->rows[i]);
+	}
+}
+
+static int take_options(struct cli *cli, struct report *report)
+{
+	enum cli_found found;
+	unsigned key;
+
+	while ((found = cli_next(cli)) != CLI_END) {
+		if (found == CLI_WRONG)
+			return -EINVAL;
+		if (found == CLI_WORD) {
+			show_as_unknown(cli);
+			return -EINVAL;
+		}
+		int rc = trace_options_take(&report->options, cli);
+		if (rc == 0 && strcmp(cli->option, "--sort") == 0) {
+			rc = show_as_choice(cli, table_keys, &key);
+			if (rc == 0)
+				report->sort = (enum table_key)key;
+		} else if (rc == 0 && strcmp(cli->option, "--format") == 0) {
+			rc = show_as_format(cli, &report->json);
+		} else if (rc == 0) {
+			report->other = cli->value;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int show(struct report *report)
+{
+	struct flat flat;
+
+	if (report->other)
+		return difference_show(report->options.data, report->other,
+				       &report->options.filter, report->sort, report->json);
+	report->options.filter.lines = report->json;
+	if (flat_read(&flat, report->options.data, &report->options.filter, report->sort) != 0)
+		return CLI_FAILED;
+	progress_end(&flat.reading.progress);
+	print_rows(&flat, report->json);
+	if (flat.count == 0)
+		cli_say("the trace %s holds no calls%s", flat.reading.dir.path,
+			flat.reading.dir.thread_count ? " that the options let through" :
+							"; was the program built with "
+							"-finstrument-functions?");
+	reading_tell(&flat.reading, report->json ? NULL : stdout);
+	flat_close(&flat);
+	return 0;
+}
+
+int cmd_report(struct cli *cli)
+{
+	struct report report = { .sort = TABLE_TOTAL };
+
+	trace_options_init(&report.options);
+	int status = take_options(cli, &report) == 0 ? show(&report) : CLI_FAILED;
+	trace_options_fini(&report.options);
+	return status;
+}

@@ -1,0 +1,180 @@
+/*
+ * reading.c - see reading.h. Called by report, graph and diff.
+ */
+#include "tools/reading.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/format/escape.h"
+#include "tools/units.h"
+
+enum { PATH_ENDS = 8, SENTENCE = 4096 };
+
+int reading_open(struct reading *reading, const char *data, const struct calls_filter *filter)
+{
+	char why[512];
+
+	*reading = (struct reading){ .calls = NULL };
+	if (trace_dir_open(&reading->dir, data, why, sizeof why) != 0) {
+		cli_say("%s", why);
+		return CLI_FAILED;
+	}
+	reading->calls = calls_open(&reading->dir, filter);
+	if (!reading->calls) {
+		trace_dir_close(&reading->dir);
+		cli_say("there is no memory to read the trace %s", data);
+		return CLI_FAILED;
+	}
+	progress_begin(&reading->progress, "reading the trace");
+	return 0;
+}
+
+void reading_close(struct reading *reading)
+{
+	size_t kept = reading->death_count;
+
+	if (!reading->calls)
+		return;
+	kept = kept < READING_DEATHS ? kept : READING_DEATHS;
+	for (size_t i = 0; i < kept; i++)
+		free(reading->deaths[i]);
+	calls_close(reading->calls);
+	trace_dir_close(&reading->dir);
+	reading->calls = NULL;
+}
+
+int reading_failed(const struct reading *reading, int rc)
+{
+	cli_say("cannot read the trace %s: %s", reading->dir.path, strerror(-rc));
+	return CLI_FAILED;
+}
+
+/* ---- deaths ------------------------------------------------------------------------------------ */
+
+/* main › load › parse; of very deep ones both ends. */
+static void append_path(FILE *to, const struct call *innermost)
+{
+	const struct call *ends[2 * PATH_ENDS];
+	uint32_t count = innermost->depth + 1, skipped = 0;
+
+	if (count > 2 * PATH_ENDS)
+		skipped = count - 2 * PATH_ENDS;
+	for (const struct call *call = innermost; call; call = call->caller) {
+		if (call->depth < PATH_ENDS)
+			ends[call->depth] = call;
+		else if (call->depth >= PATH_ENDS + skipped)
+			ends[call->depth - skipped] = call;
+	}
+	for (uint32_t i = 0; i < count - skipped; i++) {
+		if (i == PATH_ENDS && skipped)
+			fprintf(to, " › (%" PRIu32 " more)", skipped);
+		fprintf(to, "%s%s", i ? " › " : "", ends[i]->function->name);
+	}
+}
+
+static void keep_death(struct reading *reading, const struct trace_thread *thread,
+		       const struct call *innermost)
+{
+	const char *path = thread->image->path, *slash = strrchr(path, '/');
+	char *sentence = NULL;
+	size_t bytes;
+
+	if (reading->death_count++ >= READING_DEATHS)
+		return;
+	FILE *to = open_memstream(&sentence, &bytes);
+	if (to) {
+		fprintf(to, "thread %d (%s) of %s, process %d, died inside ", thread->tid,
+			thread->comm, slash ? slash + 1 : path, thread->image->pid);
+		append_path(to, innermost);
+		fclose(to);
+	}
+	if (sentence)
+		escape_tame(sentence);
+	reading->deaths[reading->death_count - 1] = sentence;
+}
+
+void reading_mark(struct reading *reading, const struct trace_thread *thread,
+		  const struct mark *mark, const struct call *innermost)
+{
+	char count[UNITS_TEXT];
+
+	if (mark->kind == MARK_GAP) {
+		unsigned reason = mark->step < TRACE_GAPS ? (unsigned)mark->step : 0;
+		reading->gaps[reason].places++;
+		reading->gaps[reason].records += mark->id;
+	} else if (mark->kind == MARK_DEATH && innermost) {
+		keep_death(reading, thread, innermost);
+	} else if (mark->kind == MARK_MUTED) {
+		cli_say("%.*s is not recorded any more after %s calls: alone it would exceed "
+			"the budget",
+			(int)mark->text_bytes, mark->text ? mark->text : "",
+			units_count(count, mark->id));
+	}
+}
+
+void reading_progress(struct reading *reading, uint64_t done, uint64_t all)
+{
+	progress_tell(&reading->progress, done, all);
+}
+
+/* ---- what is missing --------------------------------------------------------------------------- */
+
+static const char *const gap_reasons[TRACE_GAPS] = {
+	[0] = "segments are missing",
+	[TRACE_GAP_DISK] = "there was no room on the disk",
+	[TRACE_GAP_SANDBOX] = "the program forbade itself the system calls that recording takes",
+	[TRACE_GAP_NESTED] = "a signal handler came while a segment was being changed",
+	[TRACE_GAP_OFF] = "recording was switched off in between",
+	[TRACE_GAP_MEMORY] = "there was no memory",
+};
+
+static void tell_deaths(const struct reading *reading, FILE *to)
+{
+	for (size_t i = 0; i < reading->death_count && i < READING_DEATHS; i++) {
+		if (!reading->deaths[i])
+			continue;
+		if (to)
+			fprintf(to, "%s\n", reading->deaths[i]);
+		else
+			cli_say("%s", reading->deaths[i]);
+	}
+	if (reading->death_count > READING_DEATHS) {
+		size_t more = reading->death_count - READING_DEATHS;
+		if (to)
+			fprintf(to, "and %zu threads more\n", more);
+		else
+			cli_say("and %zu threads more died", more);
+	}
+}
+
+void reading_tell(struct reading *reading, FILE *deaths)
+{
+	const struct trace_dir *dir = &reading->dir;
+	char count[UNITS_TEXT];
+
+	progress_end(&reading->progress);
+	if (deaths && reading->death_count)
+		fprintf(deaths, "\n");
+	tell_deaths(reading, deaths);
+	if (deaths)
+		fflush(deaths);
+	for (unsigned i = 0; i < TRACE_GAPS; i++) {
+		if (!reading->gaps[i].places)
+			continue;
+		if (reading->gaps[i].records)
+			cli_say("%s records are missing: %s",
+				units_count(count, reading->gaps[i].records), gap_reasons[i]);
+		else
+			cli_say("something is missing in %s places: %s",
+				units_count(count, reading->gaps[i].places), gap_reasons[i]);
+	}
+	if (dir->torn == 1)
+		cli_say("one place of the trace %s cannot be read, and was left out: %s",
+			dir->path, dir->trouble);
+	else if (dir->torn)
+		cli_say("%u places of the trace %s cannot be read, and were left out; the first: %s",
+			dir->torn, dir->path, dir->trouble);
+}
