@@ -169,6 +169,8 @@ static int read_module(struct symbols *s, const struct symbols_file *file)
 		found = symbols_read_plt(&s->table, file);
 	if (found > 0)
 		symbols_table_order(&s->table, s->code, s->codes);
+	if (found > 0 && s->origin == SYMBOLS_NONE)
+		s->origin = SYMBOLS_DYNSYM;
 	return found;
 }
 

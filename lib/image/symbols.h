@@ -25,7 +25,13 @@ struct source_line {
 	int line;
 };
 
-enum symbols_origin { SYMBOLS_NONE, SYMBOLS_SYMTAB, SYMBOLS_DYNSYM, SYMBOLS_DEBUG_FILE, SYMBOLS_UNWIND };
+enum symbols_origin {
+	SYMBOLS_NONE,
+	SYMBOLS_SYMTAB,         /* the file's own, or that in its .gnu_debugdata */
+	SYMBOLS_DYNSYM,
+	SYMBOLS_DEBUG_FILE,
+	SYMBOLS_UNWIND,
+};
 
 struct symbols *symbols_open(const char *path, const char *build_id, const char *debug_dirs);
 	/* path: the file as it was mapped. build_id: in hexadecimal, of what was mapped; where the file has
@@ -43,10 +49,12 @@ bool symbols_find(struct symbols *symbols, uint64_t offset, struct symbol *found
 	/* The function that the offset lies in. offset: an address less the lowest address that the module is
 	 * mapped at, as a program header's p_vaddr counts from the lowest PT_LOAD's page. Where several
 	 * symbols share an address: the global before the weak before the local one, then the shortest name
-	 * without leading underscores; an IFUNC by its implementation's own name where it has one. */
+	 * without leading underscores; an IFUNC by its implementation's own name where it has one.
+	 * A stub for calls of another module is "puts@plt". found is good until symbols_close(). */
 bool symbols_line(struct symbols *symbols, uint64_t offset, struct source_line *found);
 	/* by libdw, from the file or its debug file */
-int symbols_each(struct symbols *symbols, int (*visit)(void *arg, const struct symbol *), void *arg);
+int symbols_each(struct symbols *symbols, int (*visit)(void *arg, const struct symbol *),
+		 void *arg);
 	/* Every function once, in order of addresses, until visit() returns other than 0, which is returned. */
 
 #endif

@@ -111,7 +111,9 @@ int symbols_file_open(struct symbols_file *file, const char *path)
 	struct stat st;
 	int error = 0;
 
-	*file = (struct symbols_file){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) };
+	/* a FIFO must not hold us up */
+	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	*file = (struct symbols_file){ .fd = open(path, flags) };
 	if (file->fd < 0)
 		return -errno;
 	if (fstat(file->fd, &st) != 0)

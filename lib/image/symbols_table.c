@@ -133,8 +133,8 @@ static void set_ends(struct symbols_table *table, const struct symbols_range *co
 		if (entry->measured && entry->bytes > next - entry->start)
 			entry->bytes = next - entry->start;
 		if (entry->bytes) {
-			entry->end = entry->bytes < UINT64_MAX - entry->start ? entry->start + entry->bytes
-									      : UINT64_MAX;
+			if (__builtin_add_overflow(entry->start, entry->bytes, &entry->end))
+				entry->end = UINT64_MAX;
 			continue;
 		}
 		while (range < codes && code[range].end <= entry->start)

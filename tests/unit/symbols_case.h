@@ -14,7 +14,11 @@
 
 #include "lib/image/symbols.h"
 
-enum { SYMBOLS_CASE_MOST = 20000, SYMBOLS_CASE_NAME = 400 };
+enum { SYMBOLS_CASE_MOST = 20000, SYMBOLS_CASE_NAME = 2000 };
+
+/* each in a folder of its own */
+#define SYMBOLS_CASE(test) \
+	cmocka_unit_test_setup_teardown(test, symbols_case_enter, symbols_case_leave)
 
 struct nm_symbol {
 	uint64_t offset, bytes;
@@ -30,7 +34,8 @@ static inline int symbols_case_enter(void **state)
 	const char *tmp = getenv("TMPDIR");
 
 	(void)state;
-	snprintf(symbols_case_dir, sizeof symbols_case_dir, "%s/symbols.XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(symbols_case_dir, sizeof symbols_case_dir, "%s/symbols.XXXXXX",
+		 tmp ? tmp : "/tmp");
 	return mkdtemp(symbols_case_dir) && chdir(symbols_case_dir) == 0 ? 0 : -1;
 }
 
@@ -80,40 +85,38 @@ static inline uint64_t module_base(const char *path)
 	return lowest & ~0xfffull;
 }
 
-static inline bool is_function_type(char type)
+/* "ADDRESS SIZE TYPE NAME", each number of 16 digits, the size not always; false: no function */
+static inline bool parse_nm(char *line, uint64_t base, struct nm_symbol *s)
 {
-	return strchr("TtWwi", type) != NULL;
+	bool sized = strlen(line) > 33 && line[33] == ' ' && line[16] == ' ' && line[18] != ' ';
+	char *rest = line + (sized ? 34 : 17);
+	uint64_t address = strtoull(line, NULL, 16);
+
+	rest[strcspn(rest, "\n")] = '\0';
+	s->type = rest[0];
+	s->offset = address - base;
+	s->bytes = sized ? strtoull(line + 17, NULL, 16) : 0;
+	snprintf(s->name, sizeof s->name, "%s", rest + 2);
+	/* nm calls each weak one without type W, data too */
+	return strchr("TtWwi", s->type) && address >= base && strcmp(s->name, "data_start") != 0;
 }
 
 /* The functions of a file by nm, as offsets from the base. options: such as "-D", "-C". */
 static inline void read_nm(const char *path, const char *options)
 {
-	char command[600], line[2000];
+	char command[600], *line = NULL;
+	size_t room = 0;
 	uint64_t base = module_base(path);
 
 	nm_count = 0;
 	snprintf(command, sizeof command, "nm -S --defined-only %s %s", options, path);
 	FILE *said = popen(command, "r");
 	assert_non_null(said);
-	while (fgets(line, sizeof line, said)) {
-		struct nm_symbol *s = &nm_symbols[nm_count];
-		unsigned long long address, bytes = 0;
-		int at = 0;
-		if (sscanf(line, "%llx %llx %c %n", &address, &bytes, &s->type, &at) < 3 || !at) {
-			bytes = 0;
-			assert_int_equal(sscanf(line, "%llx %c %n", &address, &s->type, &at), 2);
-		}
-		/* nm calls each weak one without type W, data too */
-		if (!is_function_type(s->type) || address < base ||
-		    strncmp(line + at, "data_start", 10) == 0)
-			continue;
+	while (getline(&line, &room, said) > 20) {
 		assert_true(nm_count + 1 < SYMBOLS_CASE_MOST);
-		s->offset = address - base;
-		s->bytes = bytes;
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(s->name, sizeof s->name, "%s", line + at);
-		nm_count++;
+		nm_count += parse_nm(line, base, &nm_symbols[nm_count]);
 	}
+	free(line);
 	assert_int_equal(pclose(said), 0);
 	assert_true(nm_count > 0);
 }
@@ -131,7 +134,8 @@ static inline const struct nm_symbol *nm_named(const char *name)
 static inline bool nm_has(uint64_t offset, const char *name)
 {
 	for (size_t i = 0; i < nm_count; i++) {
-		if (nm_symbols[i].offset == offset && (!name || strcmp(nm_symbols[i].name, name) == 0))
+		if (nm_symbols[i].offset == offset &&
+		    (!name || strncmp(nm_symbols[i].name, name, SYMBOLS_CASE_NAME - 1) == 0))
 			return true;
 	}
 	return false;
@@ -161,12 +165,33 @@ static inline void build_id_of(const char *path, char *id, size_t bytes)
 {
 	char command[600];
 
-	snprintf(command, sizeof command, "readelf -nW %s | awk '/Build ID:/ { print $3 }'", path);
+	snprintf(command, sizeof command, "readelf -n %s | sed -n 's,^ *Build ID: ,,p'", path);
 	FILE *said = popen(command, "r");
 	assert_non_null(said);
 	assert_non_null(fgets(id, (int)bytes, said));
 	id[strcspn(id, "\n")] = '\0';
 	assert_int_equal(pclose(said), 0);
+}
+
+/* path: where addr2line finds it */
+static inline void agree_on_line(struct symbols *s, const char *path, uint64_t base, uint64_t offset)
+{
+	char command[600], said_file[500], shown[600];
+	struct source_line line;
+	int number = 0;
+
+	snprintf(command, sizeof command, "addr2line -e %s %#llx", path,
+		 (unsigned long long)(base + offset));
+	FILE *said = popen(command, "r");
+	assert_non_null(said);
+	assert_int_equal(fscanf(said, "%499[^:]:%d", said_file, &number), 2);
+	pclose(said);
+	assert_true(symbols_line(s, offset, &line));
+	assert_int_equal(line.line, number);
+	const char *slash = strrchr(said_file, '/');
+	snprintf(shown, sizeof shown, "%s", slash ? slash + 1 : said_file);
+	slash = strrchr(line.file, '/');
+	assert_string_equal(slash ? slash + 1 : line.file, shown);
 }
 
 #endif

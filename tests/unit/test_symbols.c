@@ -100,9 +100,11 @@ static void agree_with_nm(struct symbols *s)
 
 static void agrees_with_nm(void **state)
 {
-	static const char *const ways[] = { "-fPIE -pie", "-no-pie", "-static", "-static-pie -fPIE",
-					    "-shared -fPIC", "-no-pie -Wl,-Ttext-segment=0x10000000",
-					    "-pie -fPIE -fcf-protection -Wl,-z,ibtplt,-z,now" };
+	static const char *const ways[] = {
+		"-fPIE -pie", "-no-pie", "-static", "-static-pie -fPIE", "-shared -fPIC",
+		"-no-pie -Wl,-Ttext-segment=0x10000000",
+		"-pie -fPIE -fcf-protection -Wl,-z,ibtplt,-z,now",
+	};
 
 	(void)state;
 	write_file("p.c", program);
@@ -157,8 +159,8 @@ static void agree_with_objdump(struct symbols *s, const char *path, size_t least
 	uint64_t base = module_base(path);
 	size_t stubs = 0;
 
-	snprintf(command, sizeof command, "objdump -dw %s | grep '^[0-9a-f]* <[A-Za-z_][^*]*@plt>:$'",
-		 path);
+	snprintf(command, sizeof command,
+		 "objdump -dw %s | grep '^[0-9a-f]* <[A-Za-z_][^*]*@plt>:$'", path);
 	FILE *said = popen(command, "r");
 	assert_non_null(said);
 	while (fgets(line, sizeof line, said)) {
@@ -173,8 +175,9 @@ static void agree_with_objdump(struct symbols *s, const char *path, size_t least
 
 static void names_stubs(void **state)
 {
-	static const char *const ways[] = { "-no-pie", "-pie -fPIE", "-fcf-protection -Wl,-z,ibtplt",
-					    "-Wl,-z,now", "-s -Wl,-z,lazy" };
+	static const char *const ways[] = { "-no-pie", "-pie -fPIE",
+					    "-fcf-protection -Wl,-z,ibtplt", "-Wl,-z,now",
+					    "-s -Wl,-z,lazy" };
 
 	(void)state;
 	write_file("p.c", program);
@@ -188,26 +191,6 @@ static void names_stubs(void **state)
 	}
 }
 
-static void agree_on_line(struct symbols *s, const char *path, uint64_t base, uint64_t offset)
-{
-	char command[600], said_file[500], shown[600];
-	struct source_line line;
-	int number = 0;
-
-	snprintf(command, sizeof command, "addr2line -e %s %#llx", path,
-		 (unsigned long long)(base + offset));
-	FILE *said = popen(command, "r");
-	assert_non_null(said);
-	assert_int_equal(fscanf(said, "%499[^:]:%d", said_file, &number), 2);
-	pclose(said);
-	assert_true(symbols_line(s, offset, &line));
-	assert_int_equal(line.line, number);
-	const char *slash = strrchr(said_file, '/');
-	snprintf(shown, sizeof shown, "%s", slash ? slash + 1 : said_file);
-	slash = strrchr(line.file, '/');
-	assert_string_equal(slash ? slash + 1 : line.file, shown);
-}
-
 static void lines_agree_with_addr2line(void **state)
 {
 	static const char *const ways[] = { "-gdwarf-5 -O0", "-gdwarf-4 -O2 -no-pie",
@@ -215,7 +198,8 @@ static void lines_agree_with_addr2line(void **state)
 
 	(void)state;
 	write_file("p.c", program);
-	write_file("q.c", "#include <stdio.h>\n\n\nint other(int x)\n{\n\treturn puts(\"q\") + x;\n}\n");
+	write_file("q.c", "#include <stdio.h>\n\n\nint other(int x)\n{\n"
+			  "\treturn puts(\"q\") + x;\n}\n");
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		for (size_t i = 0; have(compilers[c]) && i < sizeof ways / sizeof *ways; i++) {
 			run("%s -w %s -o p q.c p.c", compilers[c], ways[i]);
@@ -249,8 +233,10 @@ static void mapping_symbols_are_none(void **state)
 	struct symbol found;
 
 	(void)state;
-	write_file("m.s", ".text\n.globl first\n.type first,@function\n.size first,8\nfirst: .quad 0\n"
-			  ".type \"$x\",@function\n\"$x\": .quad 0\n.globl \"$d.5\"\n\"$d.5\": .quad 0\n"
+	write_file("m.s", ".text\n.globl first\n.type first,@function\n.size first,8\n"
+			  "first: .quad 0\n"
+			  ".type \"$x\",@function\n\"$x\": .quad 0\n"
+			  ".globl \"$d.5\"\n\"$d.5\": .quad 0\n"
 			  ".globl last\n.type last,@function\nlast: .quad 0\n");
 	run("gcc -nostdlib -shared -o m m.s");
 	read_nm("m", "");
@@ -347,20 +333,14 @@ static void what_is_no_module_has_no_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(agrees_with_nm, symbols_case_enter, symbols_case_leave),
-		cmocka_unit_test_setup_teardown(chooses_among_aliases, symbols_case_enter,
-						symbols_case_leave),
-		cmocka_unit_test_setup_teardown(names_stubs, symbols_case_enter, symbols_case_leave),
-		cmocka_unit_test_setup_teardown(lines_agree_with_addr2line, symbols_case_enter,
-						symbols_case_leave),
-		cmocka_unit_test_setup_teardown(mapping_symbols_are_none, symbols_case_enter,
-						symbols_case_leave),
-		cmocka_unit_test_setup_teardown(versions_are_left_out, symbols_case_enter,
-						symbols_case_leave),
-		cmocka_unit_test_setup_teardown(keeps_no_descriptor, symbols_case_enter,
-						symbols_case_leave),
-		cmocka_unit_test_setup_teardown(what_is_no_module_has_no_names, symbols_case_enter,
-						symbols_case_leave),
+		SYMBOLS_CASE(agrees_with_nm),
+		SYMBOLS_CASE(chooses_among_aliases),
+		SYMBOLS_CASE(names_stubs),
+		SYMBOLS_CASE(lines_agree_with_addr2line),
+		SYMBOLS_CASE(mapping_symbols_are_none),
+		SYMBOLS_CASE(versions_are_left_out),
+		SYMBOLS_CASE(keeps_no_descriptor),
+		SYMBOLS_CASE(what_is_no_module_has_no_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
