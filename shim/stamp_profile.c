@@ -291,6 +291,7 @@ void stamp_profile_entered(struct stamp_frame *frame, uint64_t now)
 	struct profile_edge *edge = edge_of(f, frame[-1].function);
 	if (!edge && !(edge = make_edge(p, f, frame - 1)))
 		return;
+	s->epoch = now >> STAMP_EPOCH_BITS;
 	entered(frame, f, edge->edge, now);
 }
 
@@ -309,7 +310,9 @@ bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintp
 		return false;
 	struct profile_function *f = find(s->profile, function);
 	struct profile_edge *edge = f ? edge_of(f, frame[-1].function) : NULL;
-	if (!edge)
+	uint64_t now = clock_ticks(true);
+	/* now and then the slow half looks whether the session has been switched off */
+	if (!edge || now >> STAMP_EPOCH_BITS != s->epoch)
 		return false;
 	do {
 		frame->function = function;
@@ -318,7 +321,7 @@ bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintp
 		frame->after = after;
 		*(struct stamp_frame *volatile *)&s->top = frame;
 	} while (*(volatile uintptr_t *)&frame->sp != sp);
-	entered(frame, f, edge->edge, clock_ticks(true));
+	entered(frame, f, edge->edge, now);
 	return true;
 }
 

@@ -25,6 +25,26 @@ static const char *const modes[] = { "off", "trace", "profile", "flight" };
 
 /* ---- what is there already -------------------------------------------------------------------- */
 
+static unsigned digit(char c)
+{
+	return c >= 'a' ? (unsigned)(c - 'a' + 10) : (unsigned)(c - '0');
+}
+
+/* In place: the result is never longer. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at; at++)
+		if (*at == '%' && at[1] && at[2]) {
+			*to++ = (char)(digit(at[1]) << 4 | digit(at[2]));
+			at += 2;
+		} else {
+			*to++ = *at;
+		}
+	*to = '\0';
+}
+
 /* The value of a key in the identity of the trace there: 0; -ENOENT: there is no trace. */
 static int look_up(const char *path, const char *key, char *value, size_t bytes)
 {
@@ -41,10 +61,16 @@ static int look_up(const char *path, const char *key, char *value, size_t bytes)
 		line[strcspn(line, "\n")] = '\0';
 		trace = trace || strncmp(line, "hark-trace=", 11) == 0;
 		if (strncmp(line, key, length) == 0 && line[length] == '=')
-			snprintf(value, bytes, "%s", line + length + 1);
+			unescape(line), snprintf(value, bytes, "%s", line + length + 1);
 	}
 	fclose(file);
 	return trace ? 0 : -ENOENT;
+}
+
+void data_session(const char *path, char *dir, size_t bytes)
+{
+	if (look_up(path, "session", dir, bytes) != 0)
+		*dir = '\0';
 }
 
 static bool is_empty(const char *path)
@@ -139,18 +165,6 @@ static void escape(struct text *to, const char *from)
 	}
 }
 
-static int add_sink(struct config *config, const char *path)
-{
-	struct text t = text_in(config->sinks, sizeof config->sinks);
-
-	t.len = strlen(config->sinks);
-	text_str(&t, t.len ? " file:" : "file:");
-	escape(&t, path);
-	text_str(&t, "/" TRACE_MESSAGES "?format=json");
-	text_cstr(&t);
-	return t.cut ? -E2BIG : 0;
-}
-
 static int absolute(const char *given, char path[DATA_PATH])
 {
 	struct text t = text_in(path, DATA_PATH);
@@ -168,23 +182,37 @@ static int absolute(const char *given, char path[DATA_PATH])
 	return t.cut ? -ENAMETOOLONG : 0;
 }
 
-int data_make(struct config *config, char path[DATA_PATH], char *why, size_t why_bytes)
+int data_path(const struct config *config, char path[DATA_PATH], char *why, size_t why_bytes)
 {
-	*path = '\0';
-	if (!config->stamp)
-		return 0;
-	*why = '\0';
 	int error = absolute(config->data, path);
-	if (!error)
-		error = put_aside(path, why, why_bytes);
+
+	if (error)
+		snprintf(why, why_bytes, "--data %s: %s", config->data, strerror(-error));
+	return error;
+}
+
+int data_make(const char *path, char *why, size_t why_bytes)
+{
+	*why = '\0';
+	int error = put_aside(path, why, why_bytes);
 	if (!error && mkdir(path, 0700) != 0)
 		error = -errno;
-	if (!error && (error = add_sink(config, path)) != 0)
-		rmdir(path);
 	if (error && !*why)
-		snprintf(why, why_bytes, "%s cannot be made for the trace (--data): %s",
-			 *path ? path : config->data, strerror(-error));
+		snprintf(why, why_bytes, "%s cannot be made for the trace (--data): %s", path,
+			 strerror(-error));
 	return error;
+}
+
+int data_listen(struct config *config, const char *path)
+{
+	struct text t = text_in(config->sinks, sizeof config->sinks);
+
+	t.len = strlen(config->sinks);
+	text_str(&t, t.len ? " file:" : "file:");
+	escape(&t, path);
+	text_str(&t, "/" TRACE_MESSAGES "?format=json");
+	text_cstr(&t);
+	return t.cut ? -E2BIG : 0;
 }
 
 static void put(FILE *file, const char *key, const char *value)

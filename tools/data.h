@@ -11,13 +11,18 @@
 
 enum { DATA_PATH = sizeof(((struct control *)0)->trace) };
 
-int data_make(struct config *config, char path[DATA_PATH], char *why, size_t why_bytes);
-	/* Makes config->data, a trace that is there already becomes its .old; and adds the sink that brings
-	 * the session's messages into it. path: absolute, "" where nothing is to be stamped. 0, or -errno
-	 * with a sentence; then nothing was changed. What is there and is no trace, or one that a live
-	 * session still writes to, is left alone: -EEXIST, -EBUSY. */
+int data_path(const struct config *config, char path[DATA_PATH], char *why, size_t why_bytes);
+	/* config->data, absolute: 0, or -errno with a sentence. */
+int data_make(const char *path, char *why, size_t why_bytes);
+	/* Makes the directory; a trace that is there already becomes its .old. 0, or -errno with a sentence. What
+	 * is there and is no trace, or one that a live session still writes to, is left alone: -EEXIST,
+	 * -EBUSY. */
+int data_listen(struct config *config, const char *path);
+	/* Adds the sink that brings the session's messages into the trace. 0 or -E2BIG. */
+void data_session(const char *path, char *dir, size_t bytes);
+	/* The directory of the session that writes to the trace there; "": nobody knows. */
 int data_identify(const char *path, const char *session_dir, const char *command, pid_t pid,
 		  char *why, size_t why_bytes);
-	/* Writes the trace's identity, with the session's clock. */
+	/* Writes the trace's identity, with the session's clock. -EEXIST: it has one. */
 
 #endif

@@ -87,15 +87,22 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 		   size_t why_bytes)
 {
 	char trace[DATA_PATH];
+	bool stamps = plan->config->stamp != STAMP_OFF;
 
 	plan->program = l->program;
 	plan->preload = l->preload;
-	int error = data_make(plan->config, trace, why, why_bytes);
+	plan->trace = trace;
+	int error = data_path(plan->config, trace, why, why_bytes);
+	if (!error && stamps)
+		error = data_make(trace, why, why_bytes);
+	if (!error && stamps && data_listen(plan->config, trace) != 0) {
+		snprintf(why, why_bytes, "--to: too long, together with the trace's own");
+		error = -E2BIG;
+	}
 	if (error)
 		return error;
-	plan->trace = trace;
 	error = session_create(plan, l->dir, why, why_bytes);
-	if (!error && *trace) {
+	if (!error && stamps) {
 		error = data_identify(trace, l->dir, plan->command, plan->first_pid, why, why_bytes);
 		if (error) {
 			place_remove(l->dir);

@@ -11,7 +11,6 @@ import random
 import signal
 import struct
 import subprocess
-import time
 
 import cli
 import traces
@@ -146,21 +145,15 @@ def killed_anywhere(home, expect):
     """S10: SIGKILL at a random moment: what is there are all calls but for the one in flight."""
     program = compile_guest(home, "stamps.c", "stamps")
     rng = random.Random(20261121)
-    for turn in range(10):
-        ledger, data = (os.path.join(home.top, f"{name}-{turn}") for name in ("ledger", "data"))
-        child = home.start("run", "--stamp", "trace", "--data", data, program, "forever", ledger)
-        cli.wait_for(lambda: os.path.exists(ledger) and os.path.getsize(ledger)
-                     and counts_in(ledger).get("fib", 0) > 1000)
-        time.sleep(rng.random() / 100)  # the moment is the point
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        counted, trace = counts_in(ledger), traces.read(data)
+    for turn in range(20):
+        status, counted, trace = stamped(home, program, "killed", str(rng.randrange(500, 20000)))
         got = trace.calls()
-        expect(all(0 <= got[name] - counted[name] <= 1 for name in counted),
-                    f"turn {turn}: {got}, counted {counted}")
-        rows = trace.walk(next(iter(trace.threads.values())))
-        still_open = [row[1] for row in rows if row[2] == "entry"]
-        expect.same(still_open[:1], ["forever"], f"turn {turn}: died inside")
+        expect.same(status, -signal.SIGKILL, "exit status")
+        expect(all(0 <= got.get(name, 0) - counted[name] <= 1 for name in counted),
+               f"turn {turn}: {got}, counted {counted}")
+        for thread in trace.threads.values():
+            still_open = [row[1] for row in trace.walk(thread) if row[2] == "entry"]
+            expect.same(still_open[:1], ["forever"], f"turn {turn}: died inside")
 
 
 @cli.case
@@ -182,6 +175,42 @@ def modules_come_and_go(home, expect):
                  ("of_first", "inner_first", "of_second", "inner_second", "loads")},
                 {"of_first": 9, "inner_first": 9, "of_second": 9, "inner_second": 9, "loads": 1},
                 "calls")
+
+
+@cli.case
+def switched_while_it_runs(home, expect):
+    """hark set: off, then a trace, a profile, and off again; what is refused."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    ledger = os.path.join(home.top, "ledger")
+    data = os.path.join(home.top, "hark.data")
+    child = home.start("run", program, "forever", ledger)
+    cli.wait_for(lambda: os.path.exists(ledger) and os.path.getsize(ledger)
+                 and counts_in(ledger).get("fib", 0) > 1000)
+    expect(not os.path.exists(data), "no trace while nothing is recorded")
+
+    def grown(what):
+        def look():
+            trace = traces.read(data)
+            return what(trace)
+        return cli.wait_for(look)
+
+    for word, what in (("stamp=flight", lambda t: t.calls().get("fib", 0) > 1000),
+                       ("stamp=profile", lambda t: any(e.calls > 1000 for e in t.edges))):
+        done = home.run("set", str(child.pid), word)
+        expect.same((done.returncode, done.stdout), (0, ""), word)
+        cli.wait_for(lambda: os.path.exists(os.path.join(data, "events")))
+        expect(grown(what), word)
+    expect.same(home.run("set", "stamp=off").returncode, 0, "off")
+    before = counts_in(ledger)["fib"]
+    cli.wait_for(lambda: counts_in(ledger)["fib"] > before + 100000)
+    size = sum(e.calls for e in traces.read(data).edges)
+    before = counts_in(ledger)["fib"]
+    cli.wait_for(lambda: counts_in(ledger)["fib"] > before + 100000)
+    expect.same(sum(e.calls for e in traces.read(data).edges), size, "calls while it is off")
+    for word in ("stamp=nonsense", "level=info", "12x"):
+        expect.same(home.run("set", word).returncode, 125, word)
+    child.kill()
+    child.wait()
 
 
 @cli.case

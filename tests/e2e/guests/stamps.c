@@ -2,7 +2,7 @@
  * stamps.c - a program that is built with -finstrument-functions and counts its own calls. It knows
  * nothing of hark.
  *
- *	stamps CASE [FILE]
+ *	stamps CASE [FILE [MICROSECONDS]]
  *
  * Each function counts itself, in FILE where one is given (shared memory, which outlives a kill), and
  * the counts are printed at the end: a name and a number a line.
@@ -277,11 +277,26 @@ OWN static void forever(void)
 		fib(12);
 }
 
+PLAIN static void *kill_us(void *argument)
+{
+	usleep((unsigned)(intptr_t)argument);
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+PLAIN static void killed_after(unsigned microseconds)
+{
+	pthread_t id;
+
+	pthread_create(&id, NULL, kill_us, (void *)(intptr_t)microseconds);
+	forever();
+}
+
 PLAIN int main(int argc, char **argv)
 {
 	const char *which = argc > 1 ? argv[1] : "";
 
-	if (argc == 3)
+	if (argc >= 3 && strcmp(which, "modules") != 0)
 		share(argv[2]);
 	if (strcmp(which, "fib") == 0)
 		fib(20);
@@ -309,6 +324,8 @@ PLAIN int main(int argc, char **argv)
 		loads(argv[2], argv[3]);
 	else if (strcmp(which, "forever") == 0)
 		forever();
+	else if (strcmp(which, "killed") == 0)
+		killed_after((unsigned)atoi(argv[3]));
 	else if (strcmp(which, "exit") == 0)
 		fib(10), _exit(3);
 	else if (strcmp(which, "many") == 0)
