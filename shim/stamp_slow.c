@@ -54,7 +54,9 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		[STAMP_TRACE] = TRACE_RECORDS, [STAMP_FLIGHT] = TRACE_FLIGHT, [STAMP_PROFILE] = TRACE_PROFILE
 	};
 	struct stamp *s = &stamp;
-	uint64_t now = stamp_now();
+	struct clock_base now;
+
+	clock_base_now(&now, shim.session.control->clock.counter != 0);
 	struct trace_segment head = {
 		.bytes = bytes,
 		.kind = kinds[s->mode & STAMP_MODE],
@@ -62,8 +64,8 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		.tid = shim_thread.author.tid,
 		.thread = s->thread,
 		.part = s->parts++,
-		.ticks = now,
-		.monotonic_ns = clock_monotonic_ns(),
+		.ticks = now.ticks,
+		.monotonic_ns = now.monotonic_ns,
 		.home = s->home_number,
 		.near = s->near_number,
 		.depth = stamp_depth(s),
@@ -73,7 +75,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 	sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
 	memcpy(segment, &head, sizeof head);
 	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
-	s->epoch = now >> STAMP_EPOCH_BITS;
+	s->epoch = now.ticks >> STAMP_EPOCH_BITS;
 }
 
 static void begin_segment(struct stamp *s, struct trace_segment *segment, uint32_t bytes)

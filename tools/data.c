@@ -210,7 +210,7 @@ int data_listen(struct config *config, const char *path)
 	t.len = strlen(config->sinks);
 	text_str(&t, t.len ? " file:" : "file:");
 	escape(&t, path);
-	text_str(&t, "/" TRACE_MESSAGES "?format=json");
+	text_str(&t, "/" TRACE_MESSAGES "?format=trace");
 	text_cstr(&t);
 	return t.cut ? -E2BIG : 0;
 }

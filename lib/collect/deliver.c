@@ -210,6 +210,7 @@ static int emit(void *argument, const struct assemble_line *line)
 
 	f.message = (struct message){
 		.time_ns = forward(c, line->time_ns),
+		.ticks = line->ticks,
 		.level = level,
 		.source = deliver_source(c, line->source, line->detail),
 		.pid = (pid_t)line->pid,
@@ -253,6 +254,7 @@ static int deliver_text(struct collector *c)
 		.source = r->source,
 		.mirrored = r->flags & RECORD_MIRRORED,
 		.time_ns = deliver_time_of(c),
+		.ticks = r->ticks,
 		.bytes = r->payload,
 		.count = r->bytes,
 	};
@@ -267,6 +269,7 @@ struct said {
 	uint8_t kind;
 	uint32_t pid, tid, detail;
 	int64_t time_ns;
+	uint64_t ticks;
 	const char *bytes;
 	size_t count, ident_bytes; /* its name and the NUL behind it, in front of the text */
 	bool partial;
@@ -287,6 +290,7 @@ static int publish_said(struct collector *c, const struct said *s)
 
 	f.message = (struct message){
 		.time_ns = forward(c, s->time_ns),
+		.ticks = s->ticks,
 		.level = (enum level)(s->detail & 7),
 		.source = is_syslog ? "syslog" : "log",
 		.pid = (pid_t)s->pid,
@@ -310,7 +314,7 @@ static int deliver_message(struct collector *c)
 		return result < 0 ? result : 0;
 	const struct said said = {
 		.kind = r->kind, .pid = r->pid, .tid = r->tid, .detail = r->detail,
-		.time_ns = deliver_time_of(c), .bytes = r->payload, .count = r->bytes,
+		.time_ns = deliver_time_of(c), .ticks = r->ticks, .bytes = r->payload, .count = r->bytes,
 		.ident_bytes = ident_of(r->kind, r->flags & RECORD_CONTINUES, r->payload, r->bytes),
 		.partial = r->flags & RECORD_MORE,
 	};
@@ -321,7 +325,7 @@ int deliver_joined(struct collector *c, const struct joined *j, size_t *kept)
 {
 	const struct said said = {
 		.kind = j->kind, .pid = j->pid, .tid = j->tid, .detail = j->detail,
-		.time_ns = j->time_ns, .bytes = j->text, .count = j->bytes,
+		.time_ns = j->time_ns, .ticks = j->ticks, .bytes = j->text, .count = j->bytes,
 		.ident_bytes = ident_of(j->kind, j->continued, j->text, j->bytes),
 		.partial = !j->whole,
 	};

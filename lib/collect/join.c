@@ -13,6 +13,7 @@ struct saved_head {
 
 struct saved_call {
 	int64_t time_ns;
+	uint64_t ticks;
 	uint32_t pid, tid, detail;
 	uint16_t fd;
 	uint8_t source, kind;
@@ -23,7 +24,7 @@ struct saved_call {
 
 enum saved_flags { MIRRORED = 1, CONTINUED = 2, WHOLE = 4, CUT = 8, LEAVING = 16 };
 
-static const uint32_t saved_magic = 0x326e6f6a; /* its last digit is the version */
+static const uint32_t saved_magic = 0x336e6f6a; /* its last digit is the version */
 
 enum { FIRST_ROOM = 32 << 10 };
 
@@ -119,6 +120,7 @@ struct joined *join_add(struct joiner *all, struct joined *to, const struct read
 		.pid = r->pid, .tid = r->tid, .detail = r->detail, .fd = r->fd, .source = r->source,
 		.kind = r->kind, .mirrored = r->flags & RECORD_MIRRORED,
 		.continued = r->flags & RECORD_CONTINUES, .time_ns = time_ns,
+		.ticks = r->ticks,
 	};
 
 	if (!to)
@@ -171,7 +173,7 @@ size_t join_save(const struct joiner *all, void *buffer)
 	to += sizeof head;
 	for (const struct joined *j = all->first; j; j = j->next) {
 		struct saved_call call = {
-			.time_ns = j->time_ns, .pid = j->pid, .tid = j->tid, .detail = j->detail,
+			.time_ns = j->time_ns, .ticks = j->ticks, .pid = j->pid, .tid = j->tid, .detail = j->detail,
 			.fd = j->fd, .source = j->source, .kind = j->kind,
 			.bytes = (uint32_t)j->bytes, .passed = (uint32_t)j->passed,
 			.flags = (j->mirrored ? MIRRORED : 0u) | (j->continued ? CONTINUED : 0u) |
@@ -201,6 +203,7 @@ static int load_call(struct joiner *all, const char **at, const char *end, uint6
 		.source = call.source, .kind = call.kind, .passed = call.passed,
 		.mirrored = call.flags & MIRRORED, .continued = call.flags & CONTINUED,
 		.whole = call.flags & WHOLE, .cut = call.flags & CUT, .time_ns = call.time_ns,
+		.ticks = call.ticks,
 		.touched_ns = now_ns,
 	};
 	struct joined *j = open_call(all, &like, call.bytes);

@@ -29,6 +29,7 @@ struct joined {
 	bool whole;           /* its end is there, too */
 	bool cut;             /* as much as one message may hold: more follows */
 	int64_t time_ns;      /* of the first fragment, as messages have it */
+	uint64_t ticks;
 	uint64_t touched_ns;  /* CLOCK_MONOTONIC of the last fragment */
 	size_t bytes, room;
 	size_t passed;        /* bytes that the sinks have already */

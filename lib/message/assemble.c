@@ -33,6 +33,7 @@ static struct assemble_line line_of(const struct assemble_pending *p)
 		.source = (uint8_t)p->key.stream,
 		.partial = true,
 		.time_ns = p->time_ns,
+		.ticks = p->ticks,
 		.text = p->text,
 		.length = p->length,
 		.shown = p->shown,
@@ -108,6 +109,7 @@ static int keep(const struct feed *f, const char *at, size_t count, struct assem
 		return send_on(f->a, p, f->emit, f->arg);
 	p = pending_create(f->a, pending_key(f->in), f->in->time_ns, count);
 	if (p) {
+		p->ticks = f->in->ticks;
 		memcpy(p->text, at, count);
 		pending_grow(f->a, p, count, f->in->time_ns, f->in->mirrored);
 	} else { /* no memory */
@@ -138,6 +140,7 @@ static int feed_straight(const struct feed *f)
 		.fd = in->fd,
 		.source = in->source,
 		.time_ns = in->time_ns,
+		.ticks = in->ticks,
 	};
 
 	while (*f->done < in->count) {
@@ -187,6 +190,7 @@ static int feed_out(const struct feed *f, struct assemble_pending *p, size_t cou
 		return error;
 	if (line.length < p->length) {
 		pending_restart(f->a, p, line.length, f->in->time_ns);
+		p->ticks = f->in->ticks;
 		return 0;
 	}
 	*f->done += line.length - p->length + ended;

@@ -36,6 +36,7 @@ struct assemble_bytes {
 	uint8_t source;
 	bool mirrored;       /* they are on the original descriptor already */
 	int64_t time_ns;
+	uint64_t ticks;      /* the same by the session's clock, for traces */
 	const char *bytes;   /* any, NUL too */
 	size_t count;
 };
@@ -48,6 +49,7 @@ struct assemble_line {
 	bool partial;        /* cut by time, size or its writer's end … */
 	bool ended;          /* … or ended by a newline */
 	int64_t time_ns;     /* of its first byte */
+	uint64_t ticks;
 	const char *text;    /* borrowed: valid during the call only */
 	size_t length;       /* without the newline; a '\r' before that is still there */
 	size_t shown;        /* leading bytes that an interactive console shows already, by echo or

@@ -17,6 +17,7 @@
 struct message {
 	uint64_t seq;         /* position in the session's order, from 1 */
 	int64_t time_ns;      /* UTC, nanoseconds since 1970 */
+	uint64_t ticks;       /* the same moment by the session's clock (clock.h); 0: unknown */
 	enum level level;
 	const char *source;   /* "stderr", "stdout", "syslog", "fd:7", "path:/x", "log", "hark"; never NULL */
 	pid_t pid;            /* 0: unknown */

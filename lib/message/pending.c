@@ -21,13 +21,14 @@ struct saved_head {
 struct saved_line {
 	struct pending_key key;
 	int64_t time_ns, when_ns;
+	uint64_t ticks;
 	uint64_t superseded;
 	uint32_t length, shown;
 	uint32_t redrawn, cut;
 	/* text */
 };
 
-static const uint32_t saved_magic = 0x316d7361; /* its last digit is the version */
+static const uint32_t saved_magic = 0x326d7361; /* its last digit is the version */
 
 enum watch { IN_TEXT, AFTER_CR, AFTER_ESC, IN_CSI };
 
@@ -368,6 +369,7 @@ int64_t pending_save(const struct assembler *a, void *buffer, size_t bytes)
 			struct saved_line line = {
 				.key = p->key,
 				.time_ns = p->time_ns,
+				.ticks = p->ticks,
 				.when_ns = p->when_ns[PENDING_AGE],
 				.superseded = p->superseded,
 				.length = p->length,
@@ -400,6 +402,7 @@ static int64_t load_line(struct assembler *a, const char *from, size_t bytes)
 	p = pending_create(a, line.key, line.time_ns, line.length);
 	if (!p)
 		return -ENOMEM;
+	p->ticks = line.ticks;
 	memcpy(p->text, from + sizeof(line), line.length);
 	/* Looked at only now: the copy cannot change any more. */
 	if (memchr(p->text, '\n', line.length))

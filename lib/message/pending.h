@@ -40,6 +40,7 @@ struct assemble_pending {
 	uint32_t length, shown, room;
 	struct pending_key key;
 	int64_t time_ns;             /* as the record said, for the message */
+	uint64_t ticks;
 	uint64_t superseded;
 	char *text;                  /* `small`, until more room is needed */
 	char small[112];

@@ -15,6 +15,8 @@
 /* A message has 64 KiB at most, each of which JSON may write as six bytes. */
 enum { LINE_MOST = 1 << 20 };
 
+static const uint64_t CLOCKS_APART = 1000000000; /* nanoseconds */
+
 struct messages {
 	struct trace_dir *dir;
 	int fd;                    /* -1: there is nothing to read */
@@ -155,6 +157,17 @@ static int32_t number_of(const json_t *object, const char *key)
 	return value > 0 && value <= INT32_MAX ? (int32_t)value : 0;
 }
 
+/* To the tick, as stamps are placed; but by its own time where the two have nothing to do with each
+ * other. */
+static int64_t moment(const struct messages *m, int64_t ns)
+{
+	json_int_t ticks = json_integer_value(json_object_get(m->object, "ticks"));
+	int64_t exact = ticks > 0 ? trace_dir_ns(m->dir, (uint64_t)ticks) : ns;
+	uint64_t apart = exact > ns ? (uint64_t)exact - (uint64_t)ns : (uint64_t)ns - (uint64_t)exact;
+
+	return apart < CLOCKS_APART ? exact : ns;
+}
+
 static bool take(struct messages *m, const char *line, size_t length, struct message *message)
 {
 	const json_t *text;
@@ -165,6 +178,7 @@ static bool take(struct messages *m, const char *line, size_t length, struct mes
 	if (!json_is_object(m->object) || !time_of(string_of(m->object, "time"), &ns))
 		return false;
 	text = json_object_get(m->object, "msg");
+	ns = moment(m, ns);
 	if (ns > m->latest_ns)
 		m->latest_ns = ns;
 	*message = (struct message){

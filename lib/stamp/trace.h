@@ -18,7 +18,7 @@
 #define TRACE_IDENTITY "trace"    /* text: whose trace it is, and the clock */
 #define TRACE_EVENTS "events"     /* text, a line each, appended by everybody: images, modules, losses */
 #define TRACE_IMAGE "image."      /* and the image's number: segments */
-#define TRACE_MESSAGES "messages" /* the session's messages, format=json */
+#define TRACE_MESSAGES "messages" /* the session's messages, format=trace */
 
 enum {
 	TRACE_PAGE = 4096,               /* segments begin and end at multiples of it */
