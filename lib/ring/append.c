@@ -260,6 +260,9 @@ bool ring_wait_room(struct ring *ring, uint64_t number, uint64_t timeout_ns)
 	uint32_t room = atomic_load(&shared->room);
 
 	atomic_store(&shared->room_wanted, 1);
+	/* pairs with wake_waiting(): we see the place, or are seen. ring_place() alone, an acquire, may
+	 * be carried out before the store where there are weaker loads than x86's. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_place(ring, number) >= 0)
 		return true;
 	ring_poke(ring);

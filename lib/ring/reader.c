@@ -402,7 +402,9 @@ int reader_sleep(struct reader *reader, enum ring_reader_state how, uint64_t tim
 	struct ring_shared *shared = reader->ring->shared;
 
 	atomic_store(&shared->reader, how);
-	/* pairs with ring_append(): either it sees that we sleep, or we see what it has committed */
+	/* pairs with ring_append(): either it sees that we sleep, or we see what it has committed, in a
+	 * chunk that may have come just now (ring_place() is an acquire alone) */
+	atomic_thread_fence(memory_order_seq_cst);
 	int64_t piece = ring_place(reader->ring, number_of(reader, reader->at));
 	if (stolen(reader, number_of(reader, reader->at)))
 		timeout_ns = 0;

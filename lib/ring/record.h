@@ -20,6 +20,7 @@
 #define HARK_RING_RECORD_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum record_state {
@@ -73,6 +74,10 @@ struct record {
 
 enum { RECORD_HEADER = 32 };
 _Static_assert(sizeof(struct record) == RECORD_HEADER, "the header is two units");
+/* A shim of one machine writes what a collector of another reads (emulation): the same layout on all. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(long) == 8 &&
+		       ATOMIC_LLONG_LOCK_FREE == 2 && offsetof(struct record, kind_flags) == 31,
+	       "a machine that cannot share a ring with others");
 
 /* A JOIN of a process that did not exist before, as forks make them; not of one that was renamed, or
  * of its next image. */
@@ -84,6 +89,7 @@ struct record_join {
 	char comm[16];
 	char path[256];         /* of the executable */
 };
+_Static_assert(offsetof(struct record_join, path) == 28, "as on every machine");
 
 static inline uint64_t claim_make(uint64_t number, uint64_t units, uint64_t tid, uint64_t state)
 {

@@ -45,6 +45,11 @@ struct ring_shared {
 	/* after them: a word for each piece, uint32_t, see below */
 };
 
+_Static_assert(offsetof(struct ring_shared, head) == 128 &&
+		       offsetof(struct ring_shared, room_wanted) == 516 &&
+		       offsetof(struct ring_shared, place) == 640,
+	       "as on every machine");
+
 /* A piece's word. While the piece is in a place: how many claims in it were revoked, roughly (not 0
  * if there was one). Else who has it. Pieces are found by it when who had them has died. */
 enum { PIECE_OWNER_SHIFT = 8, PIECE_COUNT = 0xff };

@@ -70,11 +70,16 @@ static int map_for_writing(struct session *s, const char *dir, const struct stat
 	if (fd < 0)
 		return fd;
 	long result = -EINVAL;
-	if (st.st_ino == seen->st_ino && st.st_dev == seen->st_dev)
-		result = sysio_call(SYS_mmap, (long)((char *)s->control + CONTROL_SETTINGS),
-				    sizeof(struct control) - CONTROL_SETTINGS,
-				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-				    CONTROL_SETTINGS);
+	/* Where pages are larger than the settings, one protection serves all. */
+	for (long from = CONTROL_SETTINGS; from >= 0; from -= CONTROL_SETTINGS) {
+		if (st.st_ino != seen->st_ino || st.st_dev != seen->st_dev)
+			break;
+		result = sysio_call(SYS_mmap, (long)((char *)s->control + from),
+				    (long)sizeof(struct control) - from, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_FIXED, fd, from);
+		if (result != -EINVAL)
+			break;
+	}
 	sysio_close(fd);
 	return result < 0 && result > -4096 ? (int)result : 0;
 }
@@ -184,6 +189,7 @@ int session_wait_for(struct session *s, enum session_wait what, uint64_t positio
 		uint32_t seen = atomic_load(&c->progress);
 		/* pairs with session_progress(): either it sees that we wait, or we see its progress */
 		atomic_store(&c->progress_wanted, 1);
+		atomic_thread_fence(memory_order_seq_cst); /* reached() is an acquire alone */
 		if (reached(c, what, position))
 			return 0;
 		uint64_t now = clock_monotonic_ns();
