@@ -14,14 +14,20 @@
 #include "lib/base/sysio.h"
 #include "lib/session/session.h"
 
-enum { PAGE = 4096 };
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+#define MADV_NONE_SUCH 0x7ffe
+
+enum { PAGE = 4096 }; /* or more: what is asked for is rounded up */
 
 /* Mapped at the first call, and for good. */
 struct joined {
 	struct session session;
 	struct ring_policy policy;
-	_Atomic uint32_t given_up;             /* 1: the ring is full and nobody reads it */
-	_Alignas(PAGE) _Atomic uint32_t epoch; /* our pid; zeroed by the kernel in a forked child */
+	_Atomic uint32_t given_up; /* 1: the ring is full and nobody reads it */
+	_Atomic uint32_t *epoch;   /* our pid; the kernel empties its page in a forked child */
+	bool unwiped;              /* it does not, so that the pid is asked for each time */
 };
 
 static struct joined absent; /* stands for: there is no session */
@@ -49,21 +55,38 @@ static bool collected(void)
 	return c->state == SESSION_LIVE && session_alive(c);
 }
 
+static void *new_pages(size_t bytes)
+{
+	void *at = sysio_map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return sysio_is_error(at) ? NULL : at;
+}
+
+static void discard(struct joined *j)
+{
+	session_leave(&j->session);
+	if (j->epoch)
+		sysio_unmap(j->epoch, PAGE);
+	sysio_unmap(j, sizeof *j);
+}
+
 static struct joined *map(void)
 {
 	const char *dir = session_dir();
 	/* A setuid program does not follow what its caller put into the environment. */
 	if (*dir != '/' || getauxval(AT_SECURE))
 		return &absent;
-	struct joined *j =
-		sysio_map(sizeof *j, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (sysio_is_error(j))
+	struct joined *j = new_pages(sizeof *j);
+	if (!j)
 		return &absent;
-	if (sysio_call(SYS_madvise, (long)&j->epoch, PAGE, MADV_WIPEONFORK, 0, 0, 0) != 0 ||
-	    session_join(&j->session, dir) != 0) {
-		sysio_unmap(j, sizeof *j);
+	j->epoch = new_pages(PAGE);
+	if (!j->epoch || session_join(&j->session, dir) != 0) {
+		discard(j);
 		return &absent;
 	}
+	/* As in shim/start.c: who takes any advice follows none. */
+	long epoch = (long)j->epoch;
+	j->unwiped = sysio_call(SYS_madvise, epoch, PAGE, MADV_NONE_SUCH, 0, 0, 0) == 0 ||
+		     sysio_call(SYS_madvise, epoch, PAGE, MADV_WIPEONFORK, 0, 0, 0) != 0;
 	const struct control *c = j->session.control;
 	j->policy = (struct ring_policy){ .overflow = (enum ring_overflow)c->overflow,
 					  .timeout_ns = c->overflow_ns,
@@ -82,8 +105,7 @@ static struct joined *join(void)
 		if (atomic_compare_exchange_strong(&the_session, &j, mine)) {
 			j = mine;
 		} else if (mine != &absent) {
-			session_leave(&mine->session);
-			sysio_unmap(mine, sizeof *mine);
+			discard(mine);
 		}
 	}
 	return j == &absent ? NULL : j;
@@ -97,15 +119,18 @@ static bool live(const struct joined *j)
 
 static void know_thread(struct joined *j)
 {
-	uint32_t epoch = atomic_load(&j->epoch);
+	uint32_t epoch = atomic_load(j->epoch);
 
 	if (thread.epoch == epoch && epoch)
 		return;
 	epoch = (uint32_t)sysio_getpid();
+	if (j->unwiped && thread.epoch == epoch)
+		return;
 	thread.author = (struct ring_author){ .pid = epoch, .tid = (uint32_t)sysio_gettid() };
 	atomic_signal_fence(memory_order_seq_cst); /* a handler sees all of it, or does it again */
 	thread.epoch = epoch;
-	atomic_store(&j->epoch, epoch);
+	if (!j->unwiped)
+		atomic_store(j->epoch, epoch);
 }
 
 const char *hark_version(void)

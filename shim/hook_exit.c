@@ -24,8 +24,8 @@ void hook_exit_settle(void)
 		capture_message(&leaving, NULL, 0);
 	if (!atomic_load(&shim.session.control->spoken))
 		return;
-	/* An epoch of 0 is a forked child that has said nothing: not the one that began the session. */
-	bool first = shim.first && atomic_load(&shim.epoch->value) != 0;
+	/* A forked child that has said nothing is not the one that began the session. */
+	bool first = shim.first && thread_original();
 	capture_settle(first ? SESSION_DELIVERED : SESSION_SHOWN,
 		       shim.session.control->exit_timeout_ns);
 }

@@ -25,12 +25,15 @@ static _Atomic uint32_t changes;
 
 static bool page_readable(uintptr_t page)
 {
-	long at = (long)(page << PAGE_SHIFT);
+	long at = (long)(page << PAGE_SHIFT), result = -EINVAL;
 
-	long result = sysio_call(SYS_madvise, at, 1L << PAGE_SHIFT, MADV_POPULATE_READ, 0, 0, 0);
+	if (!shim.unadvised)
+		result = sysio_call(SYS_madvise, at, 1L << PAGE_SHIFT, MADV_POPULATE_READ, 0, 0, 0);
 	if (result != -EINVAL)
 		return result == 0;
-	/* An old kernel, or no right to read: a call with an invalid `how` that reads its set first */
+	/* An old kernel, larger pages, or no right to read: a call with an invalid `how` that reads
+	 * its set first. (Within the page, since NULL means no set.) */
+	at += _NSIG / 8;
 	return sysio_call(SYS_rt_sigprocmask, -1, at, 0, _NSIG / 8, 0, 0) != -EFAULT;
 }
 

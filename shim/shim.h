@@ -27,7 +27,7 @@ enum { SHIM_FDS = 65536, SHIM_PAGES = 32 };
 
 /* Zeroed by the kernel in the child of a fork (MADV_WIPEONFORK), however it was made. */
 struct shim_epoch {
-	_Atomic uint32_t value; /* the process's pid; 0: just forked */
+	_Atomic uint32_t value; /* the process's pid; 0: just forked, or nothing empties the page */
 	_Atomic uint32_t stamp; /* see stamp_gate */
 };
 
@@ -41,6 +41,7 @@ struct shim {
 	struct ring_policy policy;
 	struct shim_epoch *epoch;
 	bool sandboxed;              /* a seccomp filter is in force: no system call of our own */
+	bool unadvised;              /* madvise is an emulator's or an old kernel's: not believed */
 	bool leaving;                /* exit is under way: whatever is said now is waited for */
 	bool first;                  /* this process began the session */
 	bool unfinished;             /* what was captured last did not end in a newline */
@@ -89,6 +90,8 @@ static inline void thread_know(void)
 }
 void thread_renamed(void);
 	/* The calling thread has another name now; the first one's is the process's. */
+bool thread_original(void);
+	/* Whether no fork lies between us and the process that joined. For its end, not for each call. */
 bool thread_borrows(void);
 	/* Whether we are a vfork child, in our parent's memory: what is noted there is not ours. One
 	 * system call. */

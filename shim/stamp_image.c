@@ -374,6 +374,8 @@ bool stamp_image(void)
 			return false; /* or in the midst of the shim's own start */
 	}
 	thread_know();
+	if (!shim.epoch->value)
+		return false; /* nothing would tell a forked child that it is one */
 	uint32_t mode = follow_session();
 	if (mode == STAMP_OFF)
 		return false;

@@ -27,6 +27,7 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+#define MADV_NONE_SUCH 0x7ffe
 
 enum { PAGE = 4096, CHILD_STACK = 64 << 10, STRICT_EXIT = 125 };
 
@@ -283,10 +284,11 @@ static int watch_forks(void)
 					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sysio_is_error(page))
 		return (int)(intptr_t)page;
-	int error = (int)sysio_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0);
-	if (error)
-		return error;
-	atomic_store(&page->value, (uint32_t)sysio_getpid());
+	/* qemu's user mode says yes to every advice, even one that does not exist, and does nothing. */
+	shim.unadvised = sysio_call(SYS_madvise, (long)page, PAGE, MADV_NONE_SUCH, 0, 0, 0) == 0 ||
+			 sysio_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0) != 0;
+	if (!shim.unadvised)
+		atomic_store(&page->value, (uint32_t)sysio_getpid());
 	shim.epoch = page;
 	return 0;
 }

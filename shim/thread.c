@@ -14,6 +14,9 @@
 
 _Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
 
+/* Who spoke last, in place of the emptied page where there is none. */
+static _Atomic uint32_t last_pid;
+
 /* Whose name nobody else may know: it may be gone before the collector has read this. */
 static void introduce(uint32_t as)
 {
@@ -39,6 +42,24 @@ void thread_renamed(void)
 	errno = saved;
 }
 
+/* Where nothing empties the page, at each call. (An emulator makes a fork of a vfork.) */
+static void refresh_by_pid(struct shim_thread *thread)
+{
+	if (shim.sandboxed && thread->author.pid)
+		return;
+	uint32_t pid = (uint32_t)sysio_getpid();
+	uint32_t before = atomic_exchange(&last_pid, pid);
+	if (thread->author.pid == pid)
+		return;
+	thread->author.depth = 0;
+	thread->author.pid = pid;
+	thread->author.tid = (uint32_t)sysio_gettid();
+	if (before && before != pid) {
+		shim.first = false;
+		introduce(JOIN_CHILD);
+	}
+}
+
 void thread_refresh(void)
 {
 	struct shim_thread *thread = &shim_thread;
@@ -46,6 +67,10 @@ void thread_refresh(void)
 	uint32_t pid;
 	bool child = false;
 
+	if (shim.unadvised) {
+		refresh_by_pid(thread);
+		return;
+	}
 	if (shim.sandboxed && thread->epoch == epoch && epoch)
 		return;
 	pid = (uint32_t)sysio_getpid();
@@ -74,6 +99,13 @@ who:
 	thread->author.tid = (uint32_t)sysio_gettid();
 	if (child)
 		introduce(JOIN_CHILD);
+}
+
+bool thread_original(void)
+{
+	if (shim.unadvised)
+		return (uint32_t)sysio_getpid() == atomic_load(&last_pid);
+	return atomic_load(&shim.epoch->value) != 0;
 }
 
 bool thread_borrows(void)
