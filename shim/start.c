@@ -73,6 +73,7 @@ struct starter {
 	char *argv[10];
 	char *stack;          /* CHILD_STACK bytes, for each of two */
 	int status;
+	int error;            /* of what kept the command from running: it has said nothing then */
 };
 
 /* Runs in the child, on a stack of its own, in our memory: system calls only. */
@@ -80,7 +81,8 @@ static int start_command(void *argument)
 {
 	struct starter *s = argument;
 
-	sysio_call(SYS_execve, (long)s->program, (long)s->argv, (long)s->environment, 0, 0, 0);
+	s->error = (int)sysio_call(SYS_execve, (long)s->program, (long)s->argv,
+				   (long)s->environment, 0, 0, 0);
 	return 127;
 }
 
@@ -94,6 +96,8 @@ static int stand_between(void *argument)
 	while (child > 0 &&
 	       sysio_call(SYS_wait4, child, (long)&s->status, __WALL, 0, 0, 0) == -EINTR)
 		;
+	if (child < 0)
+		s->error = -errno;
 	return child > 0 ? 0 : 1;
 }
 
@@ -218,15 +222,18 @@ static int run_starter(struct starter *s, char *dir, size_t bytes)
 	if (adopts)
 		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0, 0);
 	pid_t child = clone(stand_between, s->stack + 2 * CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	if (child < 0)
+		s->error = -errno;
 	sysio_close(fds[1]);
 	if (adopts)
 		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0);
 	size_t used = child > 0 ? read_answer(fds[0], dir, bytes) : 0;
 	sysio_close(fds[0]);
-	if (child <= 0)
-		return child ? -EAGAIN : -ECHILD;
-	while (sysio_call(SYS_wait4, child, (long)&status, __WCLONE, 0, 0, 0) == -EINTR)
+	while (child > 0 &&
+	       sysio_call(SYS_wait4, child, (long)&status, __WCLONE, 0, 0, 0) == -EINTR)
 		;
+	if (s->error)
+		complain("cannot start the hark command", s->error);
 	return used && dir[0] == '/' ? 0 : -ECHILD;
 }
 

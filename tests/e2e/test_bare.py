@@ -171,6 +171,18 @@ def a_copy_beside_it(home, expect):
 
 
 @cli.case
+def a_command_that_cannot_start(home, expect):
+    """Said once, with the reason, and not again by the children."""
+    shim = os.path.join(home.top, "libhark-preload.so")
+    script = 'cp "$0" "$1" && echo no program >hark && chmod 755 hark'
+    subprocess.run(["sh", "-c", script, SHIM, shim], cwd=home.top, check=True)
+    heard = Heard(home, ["sh", "-c", "echo one >&2; sh -c 'echo two >&2; exit 3'"], LD_PRELOAD=shim)
+    expect.same((heard.status, heard.stderr), (3, b"hark: cannot start the hark command (error 8); "
+                                               b"output passes through unchanged\none\ntwo\n"),
+                "the program")
+
+
+@cli.case
 def with_fakeroot_or_faketime(home, expect):
     tried = 0
     for tool in ["fakeroot", "--"], ["stdbuf", "-oL", "-eL"], ["setarch", "-R"]:
