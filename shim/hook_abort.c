@@ -15,6 +15,7 @@
 
 #include "lib/base/sysio.h"
 #include "shim/hook.h"
+#include "shim/libc.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -90,6 +91,8 @@ void hook_abort(void)
 	struct sigaction wanted = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK | SA_RESTART };
 	struct sigaction now = { 0 };
 
+	if (!libc_is_gnu())
+		return;
 	last_words = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 	if (!last_words || REAL(sigaction)(SIGABRT, NULL, &now) != 0 || now.sa_flags & SA_SIGINFO ||
 	    now.sa_handler != SIG_DFL)

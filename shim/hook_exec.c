@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "lib/base/text.h"
 #include "shim/foreign.h"
 #include "shim/hook.h"
+#include "shim/libc.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -347,7 +347,7 @@ static struct lent *lend_environment(void)
 	struct carried carried;
 
 	/* Who joined no session has no memory to tell a borrower by. */
-	if (!hears() || !__libc_single_threaded || thread_borrows() ||
+	if (!hears() || !libc_single_threaded() || thread_borrows() ||
 	    !look(environ, out_of_reach(), &carried))
 		return NULL;
 	size_t list = (carried.count + 4) * sizeof(char *), text = preload_bytes(&carried);

@@ -19,6 +19,7 @@
 
 #include "lib/base/text.h"
 #include "shim/hook.h"
+#include "shim/libc.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -64,7 +65,8 @@ static const char *in_libcs_words(const char *text)
 
 HOOKED void perror(const char *s)
 {
-	unsigned state = hook_stdio_public ? capture_state(STDERR_FILENO) : FD_PASS;
+	bool by_us = hook_stdio_public && libc_is_gnu(); /* in its words */
+	unsigned state = by_us ? capture_state(STDERR_FILENO) : FD_PASS;
 
 	if (__builtin_expect(!capture_is(state), 1)) {
 		shim_thread.adopt++;
@@ -226,7 +228,7 @@ HOOKED void psiginfo(const siginfo_t *info, const char *s)
 	char line[LINE_MOST];
 	struct text t = text_in(line, sizeof line);
 	struct pieces p = { .count = 0 };
-	unsigned state = capture_state(STDERR_FILENO);
+	unsigned state = libc_is_gnu() ? capture_state(STDERR_FILENO) : FD_PASS;
 
 	if (!capture_is(state)) {
 		capture_order(state);
@@ -299,7 +301,7 @@ static void say_frame(int fd, unsigned state, void *frame)
 
 HOOKED void backtrace_symbols_fd(void *const *buffer, int size, int fd)
 {
-	unsigned state = capture_state(fd);
+	unsigned state = libc_is_gnu() ? capture_state(fd) : FD_PASS;
 
 	if (!capture_is(state)) {
 		capture_order(state);

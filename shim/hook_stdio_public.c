@@ -1,8 +1,9 @@
 /*
  * hook_stdio_public.c - stdio by its public functions, where its write slot cannot be had (hook_stdio.c).
  *
- * With the slot in our hands each of these is a load and a jump to the original. Without it, they
- * format what goes to an unbuffered stream on a captured descriptor, and append it as one message.
+ * With the slot in our hands each of these but dprintf is a load and a jump to the original. Without
+ * it, they format what goes to an unbuffered stream on a captured descriptor, and append it as one
+ * message.
  *
  * Not seen in that case: a stream that is buffered (the program called setvbuf, or it is stdout) fills
  * and flushes its buffer inside libc, and the bytes go where they always went, in their own order. The
@@ -18,6 +19,7 @@
 
 #include "lib/base/sysio.h"
 #include "shim/hook.h"
+#include "shim/libc.h"
 #include "shim/print.h"
 #include "shim/real.h"
 #include "shim/shim.h"
@@ -34,8 +36,6 @@ extern int __vdprintf_chk(int fd, int flag, const char *format, va_list argument
 	__attribute__((format(printf, 3, 0)));
 extern int __fwprintf_chk(FILE *stream, int flag, const wchar_t *format, ...);
 extern int __vfwprintf_chk(FILE *stream, int flag, const wchar_t *format, va_list arguments);
-extern int __vswprintf_chk(wchar_t *to, size_t chars, int flag, size_t room, const wchar_t *format,
-			   va_list arguments);
 extern int __overflow(FILE *stream, int c);
 extern int _IO_putc(int c, FILE *stream);
 /* libc's headers hold bodies of these two, so ours have other names inside. */
@@ -52,11 +52,9 @@ enum {
 
 static bool unbuffered(FILE *stream)
 {
-#ifdef __GLIBC__
+	if (!libc_is_gnu())
+		return __fbufsize(stream) == 0;
 	return stream->_flags & UNBUFFERED; /* a buffer that is not there yet has size 0, too */
-#else
-	return __fbufsize(stream) == 0;
-#endif
 }
 
 /* The descriptor, or -1: the original prints, or refuses, as where a stream is used in both ways. */
@@ -83,9 +81,10 @@ static inline bool taken_wide(FILE *stream, int *fd)
 	return __builtin_expect(hook_stdio_public, 0) && (*fd = taken_fd(stream, WIDE)) >= 0;
 }
 
+/* Since glibc 2.37 dprintf does not come by the slot, so it is taken here always. */
 static inline bool taken_descriptor(int fd)
 {
-	return __builtin_expect(hook_stdio_public, 0) && capture_is(capture_state(fd));
+	return capture_is(capture_state(fd));
 }
 
 static ssize_t put(int fd, const void *bytes, size_t count)
@@ -385,7 +384,8 @@ __attribute__((noinline)) static int print_wide(int fd, int flag, const wchar_t 
 		va_list again;
 		va_copy(again, arguments);
 		errno = error;
-		n = __vswprintf_chk(text, room, flag, room, format, again);
+		n = libc_is_gnu() ? __vswprintf_chk(text, room, flag, room, format, again)
+				  : vswprintf(text, room, format, again);
 		va_end(again);
 		if (n >= 0)
 			break;

@@ -8,11 +8,8 @@
 #include <sys/mman.h>
 
 #include "lib/base/sysio.h"
+#include "shim/libc.h"
 #include "shim/shim.h"
-
-/* Refuses %n in writable memory where flag is above 0, as a checked call of the program would. */
-extern int __vsnprintf_chk(char *to, size_t bytes, int flag, size_t room, const char *format,
-			   va_list arguments) __attribute__((format(printf, 5, 0)));
 
 __attribute__((format(printf, 5, 0))) static int pass(char *to, size_t bytes, int flag, int error,
 						      const char *format, va_list arguments)
@@ -21,7 +18,8 @@ __attribute__((format(printf, 5, 0))) static int pass(char *to, size_t bytes, in
 
 	va_copy(again, arguments);
 	errno = error;
-	int n = __vsnprintf_chk(to, bytes, flag, bytes, format, again);
+	int n = libc_is_gnu() ? __vsnprintf_chk(to, bytes, flag, bytes, format, again)
+			      : vsnprintf(to, bytes, format, again);
 	va_end(again);
 	return n;
 }

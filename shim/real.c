@@ -3,10 +3,11 @@
  */
 #include "shim/real.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "shim/libc.h"
 
 struct real real;
 
@@ -47,7 +48,7 @@ void *real_resolve(enum real_index which)
 void *real_of_libc(const char *name, const char *since)
 {
 	int saved = errno;
-	void *found = dlvsym(RTLD_NEXT, name, since);
+	void *found = libc_is_gnu() ? dlvsym(RTLD_NEXT, name, since) : NULL;
 
 	errno = saved;
 	return found;
