@@ -88,6 +88,7 @@ static void remember(int fd, unsigned state)
 {
 	if ((unsigned)fd >= SHIM_FDS)
 		return;
+	/* pairs with capture_state() */
 	unsigned before = atomic_exchange(&shim.fds[fd], (uint8_t)state);
 	if (ours(before) && !ours(state) && shim_listening() && shim.session.control->console)
 		tell_closed(fd);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "lib/base/sysio.h"
@@ -48,6 +49,8 @@ static unsigned state_of_stream(int fd)
 
 static ssize_t stream_write(FILE *stream, const void *bytes, ssize_t count)
 {
+	/* pairs with replace(): who was led here by the slot sees what was made ready before it */
+	atomic_thread_fence(memory_order_acquire);
 	unsigned state = state_of_stream(stream->_fileno);
 	if (__builtin_expect(!capture_is(state), 1)) {
 		capture_order(state);
@@ -95,14 +98,17 @@ bool hook_stdio_pending(void)
 static bool replace(void **table, void *expected)
 {
 	void **slot = &table[WRITE_SLOT];
-	uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(PAGE - 1);
+	size_t bytes = getauxval(AT_PAGESZ);
+	uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(bytes - 1);
 
 	if (*slot != expected)
 		return *slot == (void *)stream_write;
-	if (sysio_protect((void *)page, PAGE, PROT_READ | PROT_WRITE) != 0)
+	if (sysio_protect((void *)page, bytes, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	__atomic_store_n(slot, (void *)stream_write, __ATOMIC_RELEASE);
-	sysio_protect((void *)page, PAGE, PROT_READ);
+	/* A larger one than the linker counted with may hold libc's variables as well. */
+	if (bytes == PAGE)
+		sysio_protect((void *)page, bytes, PROT_READ);
 	return true;
 }
 

@@ -102,7 +102,8 @@ static inline unsigned capture_state(int fd)
 {
 	unsigned state = FD_UNKNOWN;
 	if (__builtin_expect((unsigned)fd < SHIM_FDS, 1))
-		state = atomic_load_explicit(&shim.fds[fd], memory_order_relaxed);
+		/* pairs with remember(): who sees a file as captured sees the session, too */
+		state = atomic_load_explicit(&shim.fds[fd], memory_order_acquire);
 	return __builtin_expect(state != FD_UNKNOWN, 1) ? state : capture_classify(fd);
 }
 static inline bool capture_is(unsigned state) { return state >= FD_CAPTURED; }
