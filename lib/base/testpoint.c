@@ -41,7 +41,13 @@ void testpoint_from_environment(void)
 	action = colon[1];
 	const char *count = strchr(colon + 1, ':');
 	passings_left = count ? atoi(count + 1) : 1;
-	testpoint_handler = act;
+	if (action != 'o')
+		testpoint_handler = act;
+}
+
+bool testpoint_is_on(const char *name)
+{
+	return action == 'o' && strcmp(name, wanted) == 0;
 }
 
 int64_t testpoint_clock_offset_ns(void)

@@ -15,7 +15,9 @@
 extern void (*testpoint_handler)(const char *name);
 void testpoint_from_environment(void);
 	/* HARK_TESTPOINT=NAME:stop|kill|exit[:N]: at the Nth passing (1) of NAME the process stops itself
-	 * with SIGSTOP, kills itself with SIGKILL, or ends by _exit(99). */
+	 * with SIGSTOP, kills itself with SIGKILL, or ends by _exit(99). NAME:on is for TESTPOINT_ON(). */
+bool testpoint_is_on(const char *name);
+#define TESTPOINT_ON(name) testpoint_is_on(#name) /* whether to take a way that is rare here */
 #define TESTPOINT(name)                                                                           \
 	do {                                                                                      \
 		if (testpoint_handler)                                                            \
@@ -30,6 +32,7 @@ bool testpoint_no_counter(void);
 #define TESTPOINT(name) ((void)0)
 static inline int64_t testpoint_clock_offset_ns(void) { return 0; }
 static inline bool testpoint_no_counter(void) { return false; }
+#define TESTPOINT_ON(name) false
 #endif
 
 #endif

@@ -34,9 +34,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests"))
 # pylint: disable-next=wrong-import-position,unused-import
 from tap import Skip, arguments, run_tap  # noqa: E402, F401  the runners find them here
 
-HERE = os.path.join(ROOT, "tests", "preload")
-BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
+from modes import BUILD, HERE, Mode  # noqa: E402
+
 HARK = os.path.join(BUILD, "hark")
+mode = Mode()        # a runner may put another one here
 
 RUN_LIMIT = 90       # seconds that a program may take
 SETTLE_LIMIT = 30    # seconds that a session may take to end after its last process
@@ -223,15 +224,17 @@ def run(argv, options, stderr="pipe", stdin=os.devnull, env=None, files=None, li
         stack.callback(report.close)
         if options is not None:
             sink = ["--to", f"file:{place.out}?format=json"] if sinks else []
-            argv = [HARK, "run", *sink, *options, "--", *argv]
+            argv = mode.heard(argv, [*sink, *options])
+        else:
+            argv = mode.native(argv)
         watched = start(argv, place, channel, report, stdin, env)
         stack.callback(watched.end)
         status = watched.wait(limit)
         at_exit = len(read_messages(place.out))
         settled = place.settle(watched) and status is not None
         return Outcome(status, watched.pid, place.stdout(), report.collected(),
-                       channel.collected(), read_messages(place.out), at_exit, settled,
-                       place.left(), channel.stat)
+                       mode.without_noise(channel.collected()), read_messages(place.out),
+                       at_exit, settled, place.left(), channel.stat)
 
 
 class Place:
@@ -315,6 +318,7 @@ def environment(runtime, home="/", extra=None):
     """A small one, with nothing of hark's but the runtime directory."""
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TERM": "dumb", "HOME": home,
            "TMPDIR": home, "HARK_RUNTIME_DIR": runtime}
+    env.update(mode.environment)
     env.update(extra or {})
     return env
 
@@ -419,8 +423,7 @@ def build(source, variant="plain", extra=(), name=None):
     """Compiles tests/preload/SOURCE where it is out of date; returns the program's path."""
     path = os.path.join(HERE, source)
     cxx = source.endswith(".cc")
-    folder = os.path.join(BUILD, "tests", "preload", variant,
-                          os.path.basename(os.path.dirname(path)))
+    folder = os.path.join(mode.folder, variant, os.path.basename(os.path.dirname(path)))
     program = os.path.join(folder, name or os.path.splitext(os.path.basename(source))[0])
     inputs = [path, os.path.join(HERE, "case.h"), __file__]
     inputs += [arg for arg in extra if os.path.isfile(arg)]
@@ -429,7 +432,8 @@ def build(source, variant="plain", extra=(), name=None):
             return program
     os.makedirs(folder, exist_ok=True)
     new = f"{program}.{os.getpid()}.new"
-    command = ["g++", "-std=gnu++17"] if cxx else ["gcc", "-std=gnu11", "-D_GNU_SOURCE"]
+    command = [*mode.compilers[cxx]]
+    command += ["-std=gnu++17"] if cxx else ["-std=gnu11", "-D_GNU_SOURCE"]
     command += ["-g", "-I", ROOT, "-pthread", *WARNINGS, *VARIANTS[variant], "-o", new, path,
                 *extra, "-ldl"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False,
@@ -442,8 +446,9 @@ def build(source, variant="plain", extra=(), name=None):
 
 def cases_of(program):
     """(case, set of flags) pairs that the program itself lists."""
-    done = subprocess.run([program, "--list"], stdin=subprocess.DEVNULL, capture_output=True,
-                          check=True, text=True, env=environment("/nonexistent"))
+    done = subprocess.run(mode.native([program, "--list"]), stdin=subprocess.DEVNULL,
+                          capture_output=True, check=True, text=True,
+                          env=environment("/nonexistent"))
     rows = (line.partition("\t") for line in done.stdout.splitlines())
     return [(name, set(flags.split())) for name, _, flags in rows]
 

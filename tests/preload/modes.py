@@ -1,0 +1,99 @@
+"""In which other ways the surface test is run: what stands in for the compiler, for `hark run`, and
+for the machine; and which cases of the test are not expected to hold then.
+
+Used by harness.py, which asks its one `mode`, and by the runners test_surface_*.py, which set it.
+"""
+
+import fnmatch
+import os
+import re
+import shutil
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.join(ROOT, "tests", "preload")
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
+
+
+def exceptions():
+    """{mode: [(pattern, why)]}"""
+    rows, why = {}, None
+    with open(os.path.join(HERE, "exceptions"), encoding="utf-8") as file:
+        for line in file:
+            if line.strip() and line[0] != "#":
+                mode, pattern, reason = line.split(None, 2)
+                why = why if reason.strip() == "likewise" else reason.strip()
+                rows.setdefault(mode, []).append((pattern, why))
+    return rows
+
+
+class Mode:
+    """As on the machine that hark was built on."""
+    name = None                     # in the file of exceptions
+    needs = []                      # programs and files; where one is missing, the test is skipped
+    compilers = ["gcc"], ["g++"]
+    environment = {}
+    hark = os.path.join(BUILD, "hark")
+    folder = os.path.join(BUILD, "tests", "preload")  # of the programs
+    comm = None                     # of every process, where it is not the program's name
+    skips = False                   # exceptions are skipped; else they must fail, but lose nothing
+
+    def native(self, argv):
+        return argv
+
+    def without_noise(self, stderr):
+        return stderr
+
+    def heard(self, argv, options):
+        return [self.hark, "run", *options, "--", *argv]
+
+    def __init__(self):
+        self.exceptions = exceptions().get(self.name, [])
+
+    def exception(self, case):
+        """Why the case FAMILY/NAME is not expected to hold; None: it is."""
+        return next((why for pattern, why in self.exceptions
+                     if fnmatch.fnmatchcase(case, pattern)), None)
+
+    def idle_exceptions(self, cases):
+        """Those that no case is called by."""
+        return [pattern for pattern, _ in self.exceptions if not fnmatch.filter(cases, pattern)]
+
+    def missing(self):
+        """What keeps the test from running here; None: nothing."""
+        return next((n for n in self.needs if not (shutil.which(n) or os.path.exists(n))), None)
+
+
+class Public(Mode):
+    """The write slots of stdio are not to be had, as with another libc."""
+    name = "public"
+    environment = {"HARK_TESTPOINT": "stdio_public:on"}
+    hark = os.path.join(BUILD, "testing", "hark")
+
+
+class Joined(Mode):
+    """Not started by `hark run`, which would make its own preload known: the session is begun for the
+    shell, which then becomes the program."""
+    shim = None
+    script = """
+hark=$1 to=$2; shift 2
+HARK_SESSION=$(HARK_SINKS=$to "$hark" session --pid $$ --answer-fd 4 4>&1 >/dev/null 3>&-)
+export HARK_SESSION
+exec "$@"
+"""
+
+    def heard(self, argv, options):
+        if options[:1] != ["--to"] or len(options) != 2:
+            raise ValueError(f"no such options in this mode: {options}")
+        return ["/bin/sh", "-c", self.script, "sh", self.hark, options[1], *self.listening(argv)]
+
+    def listening(self, argv):
+        return ["/usr/bin/env", "LD_PRELOAD=" + self.shim, *argv]
+
+
+class Musl(Joined):
+    """The program stands on musl, and gets the shim that was built with glibc."""
+    name = "musl"
+    compilers = ["musl-gcc"], None
+    folder = os.path.join(BUILD, "musl", "tests", "preload")
+    shim = os.path.join(BUILD, "libhark-preload.so")
+    needs = ["musl-gcc"]
