@@ -41,12 +41,21 @@ static char **case_argv __attribute__((unused));
 /* The kernel's own entry: no libc function, hence no hook. Returns -errno. */
 static inline long raw_syscall3(long number, long a, long b, long c)
 {
+#ifdef __aarch64__
+	register long x8 __asm__("x8") = number;
+	register long result __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+
+	__asm__ volatile("svc #0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+#else
 	long result;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
 			 : "a"(number), "D"(a), "S"(b), "d"(c)
 			 : "rcx", "r11", "memory");
+#endif
 	return result;
 }
 

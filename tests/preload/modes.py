@@ -90,6 +90,29 @@ exec "$@"
         return ["/usr/bin/env", "LD_PRELOAD=" + self.shim, *argv]
 
 
+class Aarch64(Joined):
+    """The program and the shim are of another machine and run in qemu's user mode; the collector is
+    of this one."""
+    name = "aarch64"
+    compilers = ["aarch64-linux-gnu-gcc"], None
+    folder = os.path.join(BUILD, "aarch64", "tests", "preload")
+    shim = os.path.join(BUILD, "aarch64", "libhark-preload.so")
+    comm = "qemu-aarch64"
+    skips = True
+    qemu = ["/usr/bin/qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
+    needs = [compilers[0][0], qemu[0], shim]
+
+    def native(self, argv):
+        return [*self.qemu, *argv]
+
+    def without_noise(self, stderr):
+        """What qemu itself says when a program dies."""
+        return re.sub(rb"qemu: uncaught target signal [^\n]*\n", b"", stderr)
+
+    def listening(self, argv):
+        return [*self.qemu, "-E", "LD_PRELOAD=" + self.shim, *argv]
+
+
 class Musl(Joined):
     """The program stands on musl, and gets the shim that was built with glibc."""
     name = "musl"

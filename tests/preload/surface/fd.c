@@ -140,6 +140,9 @@ static void say_syscall_others(void)
 }
 
 static void say_send(void) { SAW(send(2, words, words_length, 0)); }
+#ifndef __x86_64__ /* an old name, kept where libc is as old */
+#define __send send
+#endif
 static void say_send_alias(void) { SAW(__send(2, words, words_length, MSG_NOSIGNAL)); }
 static void say_sendto(void) { SAW(sendto(2, words, words_length, 0, NULL, 0)); }
 static void say_socket_write(void) { SAW(write(2, words, words_length)); fputs("stdio\n", stderr); }
@@ -299,8 +302,10 @@ static void say_dup_fcntl(void)
 
 static void say_dup_syscall(void)
 {
+#ifdef SYS_dup2 /* newer machines have dup3 alone */
 	SAW(syscall(SYS_dup2, 2, 55));
 	SAW(write(55, words, words_length));
+#endif
 	SAW(syscall(SYS_dup3, 2, 56, 0));
 	SAW(write(56, words, words_length));
 	SAW(syscall(SYS_fcntl, 2, F_DUPFD, 57));

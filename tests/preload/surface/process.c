@@ -64,7 +64,11 @@ static void say_fork(void)
 
 static void say_fork_syscall(void)
 {
+#ifdef SYS_fork
 	pid_t pid = (pid_t)syscall(SYS_fork);
+#else
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
 
 	if (pid == 0) {
 		say_line("child of a bare system call");
