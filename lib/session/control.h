@@ -141,9 +141,9 @@ struct control {
 enum { CONTROL_SETTINGS = 12288 }; /* whole pages */
 _Static_assert(offsetof(struct control, state) == CONTROL_SETTINGS, "settings fill their pages");
 /* Machines that share a session agree on it. */
-_Static_assert(sizeof(struct control) == 21120 && offsetof(struct control, chosen) == 88 &&
-		       offsetof(struct control, collector_pid) == 8256 &&
-		       offsetof(struct control, shown) == 8320,
+_Static_assert(sizeof(struct control) == 25280 && offsetof(struct control, chosen) == 88 &&
+		       offsetof(struct control, collector_pid) == 12352 &&
+		       offsetof(struct control, shown) == 12416,
 	       "as on every machine");
 
 #endif
