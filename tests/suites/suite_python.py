@@ -32,7 +32,8 @@ class Python(core.Suite):
             if names == []:
                 continue
             report = os.path.join(run.top, module + ".xml")
-            match = [arg for n in names or [] for arg in ("-m", n)]
+            # in a virtual machine, these wait for ever for its host
+            match = ["-i", "*VSOCK*", *(arg for n in names or [] for arg in ("-m", n))]
             self.call([*run.mode.prefix, "/usr/bin/python3.11", "-m", "test", "--junit-xml", report,
                        *match, module], run, run.top)
             verdicts |= {f"{module}:{name}": v for name, v in parse(report)}
