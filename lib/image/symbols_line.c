@@ -77,15 +77,33 @@ static void add_units(struct symbols_lines *lines)
 		qsort(lines->ranges, lines->count, sizeof *lines->ranges, by_start);
 }
 
+/* libdw 0.188 reads on where the last string has no end. */
+static bool strings_end(const struct symbols_file *file)
+{
+	static const char *const names[] = { ".debug_str", ".debug_line_str" };
+	GElf_Shdr header;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		Elf_Scn *scn = symbols_file_section(file, names[i], SHT_NULL, &header);
+		if (!scn)
+			continue;
+		if ((header.sh_flags & SHF_COMPRESSED) && elf_compress(scn, 0, 0) < 0)
+			return false;
+		Elf_Data *data = elf_rawdata(scn, NULL);
+		if (!data || !data->d_buf || !data->d_size ||
+		    ((const char *)data->d_buf)[data->d_size - 1] != '\0')
+			return false;
+	}
+	return true;
+}
+
 struct symbols_lines *symbols_line_open(struct symbols_file *file, uint64_t base)
 {
 	GElf_Shdr header;
-	struct symbols_lines *lines = NULL;
 
-	if (!symbols_file_section(file, ".debug_line", SHT_NULL, &header) &&
-	    !symbols_file_section(file, ".zdebug_line", SHT_NULL, &header))
+	if (!symbols_file_section(file, ".debug_line", SHT_NULL, &header) || !strings_end(file))
 		return NULL;
-	lines = calloc(1, sizeof *lines);
+	struct symbols_lines *lines = calloc(1, sizeof *lines);
 	if (!lines)
 		return NULL;
 	lines->file = *file;

@@ -174,7 +174,8 @@ static inline void build_id_of(const char *path, char *id, size_t bytes)
 }
 
 /* path: where addr2line finds it */
-static inline void agree_on_line(struct symbols *s, const char *path, uint64_t base, uint64_t offset)
+static inline void agree_on_line(struct symbols *s, const char *path, uint64_t base,
+				 uint64_t offset)
 {
 	char command[600], said_file[500], shown[600];
 	struct source_line line;

@@ -52,6 +52,12 @@ static void assert_twice(struct symbols *s, enum symbols_origin origin)
 	symbols_close(s);
 }
 
+static void keep_by_id(const char *id)
+{
+	run("mkdir -p dbg/.build-id/%.2s", id);
+	run("mv p.debug dbg/.build-id/%.2s/%s.debug", id, id + 2);
+}
+
 static void assert_nameless(struct symbols *s)
 {
 	struct symbol found;
@@ -106,7 +112,7 @@ static void S8_by_build_id(void **state)
 	(void)state;
 	build("");
 	build_id_of("p", id, sizeof id);
-	run("mkdir -p dbg/.build-id/%.2s && mv p.debug dbg/.build-id/%.2s/%s.debug", id, id, id + 2);
+	keep_by_id(id);
 	assert_twice(open_here("p", ""), SYMBOLS_DEBUG_FILE);
 	assert_twice(open_here("p", id), SYMBOLS_DEBUG_FILE);
 
@@ -119,7 +125,8 @@ static void S8_by_build_id(void **state)
 	/* one that lies about its id */
 	snprintf(other, sizeof other, "%s", id);
 	other[5] = other[5] == '0' ? '1' : '0';
-	run("cp dbg/.build-id/%.2s/%s.debug dbg/.build-id/%.2s/%s.debug", id, id + 2, id, other + 2);
+	run("cp dbg/.build-id/%.2s/%s.debug dbg/.build-id/%.2s/%s.debug", id, id + 2, id,
+	    other + 2);
 	s = open_here("p", other);
 	assert_int_equal(symbols_origin(s), SYMBOLS_NONE);
 	symbols_close(s);
@@ -146,7 +153,7 @@ static void S8_another_file_is_there_now(void **state)
 	assert_null(symbols_trouble(s));
 	symbols_close(s);
 	/* with the debug file of what ran, its names are right again */
-	run("mkdir -p dbg/.build-id/%.2s && mv p.debug dbg/.build-id/%.2s/%s.debug", id, id, id + 2);
+	keep_by_id(id);
 	assert_twice(open_here("p", id), SYMBOLS_DEBUG_FILE);
 }
 
@@ -160,7 +167,8 @@ static void S8_an_id_is_no_path(void **state)
 	symbols_close(s);
 	/* nor may a link lead elsewhere */
 	run("mkdir sub && mv p.debug sub/ && objcopy --remove-section .gnu_debuglink p");
-	run("printf 'sub/p.debug\\0\\0\\0\\0\\0' >link && objcopy --add-section .gnu_debuglink=link p");
+	run("printf 'sub/p.debug\\0\\0\\0\\0\\0' >link");
+	run("objcopy --add-section .gnu_debuglink=link p");
 	s = open_here("p", "");
 	assert_nameless(s);
 	assert_null(symbols_trouble(s));
@@ -269,8 +277,8 @@ static void S8_stripped_by_unwind_tables(void **state)
 	fputs("#pragma GCC visibility push(hidden)\n", file);
 	fputs(program, file);
 	for (int i = 0; i < 200; i++)
-		fprintf(file, "int f%d(int x) { if (x > %d) __builtin_trap(); return x * %d; }\n", i,
-			i * 7, i + 3);
+		fprintf(file, "int f%d(int x) { if (x > %d) __builtin_trap(); return x; }\n", i,
+			i * 7);
 	fclose(file);
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		if (system(c ? "command -v clang >/dev/null" : "true") != 0)
