@@ -4,7 +4,6 @@
  */
 #include "lib/image/symbols_file.h"
 
-#include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,18 +13,46 @@
 
 #define FILE_MOST ((off_t)8 << 30) /* bytes: what is asked for is read into memory */
 
-enum { PAGE = 4096, SEGMENTS_MOST = 1024 };
+enum { PAGE = 4096, SEGMENTS_MOST = 1024, NOTES_MOST = 1 << 20 };
 
-static void read_build_id(struct symbols_file *file)
+static void read_note(struct symbols_file *file, Elf_Data *data)
 {
 	static const char digits[] = "0123456789abcdef";
-	const void *bits = NULL;
-	ssize_t bytes = dwelf_elf_gnu_build_id(file->elf, &bits);
+	size_t at = 0, name, text;
+	GElf_Nhdr note;
 
-	for (ssize_t i = 0; i < bytes && 2 * i + 2 < SYMBOLS_BUILD_ID; i++) {
-		unsigned char byte = ((const unsigned char *)bits)[i];
-		file->build_id[2 * i] = digits[byte >> 4];
-		file->build_id[2 * i + 1] = digits[byte & 15];
+	while (data && data->d_buf && !file->build_id[0] &&
+	       (at = gelf_getnote(data, at, &note, &name, &text)) > 0) {
+		const unsigned char *bytes = data->d_buf;
+		if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 ||
+		    memcmp(bytes + name, "GNU", 4) != 0 ||
+		    2 * (size_t)note.n_descsz >= sizeof file->build_id)
+			continue;
+		for (size_t i = 0; i < note.n_descsz; i++) {
+			file->build_id[2 * i] = digits[bytes[text + i] >> 4];
+			file->build_id[2 * i + 1] = digits[bytes[text + i] & 15];
+		}
+	}
+}
+
+/* By segments, which every program has, and by sections: in debug files segments are empty. */
+static void read_build_id(struct symbols_file *file, size_t segments)
+{
+	GElf_Shdr section;
+	GElf_Phdr segment;
+	Elf_Scn *scn = NULL;
+
+	for (size_t i = 0; i < segments; i++) {
+		if (gelf_getphdr(file->elf, (int)i, &segment) && segment.p_type == PT_NOTE &&
+		    segment.p_offset <= INT64_MAX && segment.p_filesz <= NOTES_MOST)
+			read_note(file, elf_getdata_rawchunk(
+						file->elf, (int64_t)segment.p_offset, segment.p_filesz,
+						segment.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR));
+	}
+	while (!file->build_id[0] && (scn = elf_nextscn(file->elf, scn))) {
+		if (gelf_getshdr(scn, &section) && section.sh_type == SHT_NOTE &&
+		    section.sh_size <= NOTES_MOST)
+			read_note(file, elf_getdata(scn, NULL));
 	}
 }
 
@@ -89,7 +116,7 @@ static int read_head(struct symbols_file *file)
 	file->base = lowest & ~(uint64_t)(PAGE - 1);
 	file->machine = header.e_machine;
 	read_code(file, segments);
-	read_build_id(file);
+	read_build_id(file, segments);
 	return 0;
 }
 
