@@ -19,7 +19,7 @@ const char *units_ns(char text[UNITS_TEXT], uint64_t ns)
 	}
 	/* in thousandths of a unit; 999.9995 of one are 1.000 of the next */
 	while (whole >= 999950 && unit < 2) {
-		whole = (whole + 500) / 1000;
+		whole = whole / 1000 + (whole % 1000 >= 500);
 		unit++;
 	}
 	double value = (double)whole / 1000.0;
