@@ -239,12 +239,29 @@ void calls_step(struct walk *walk, enum record_kind kind)
 	walk->last_detail = walk->record.detail;
 }
 
+/* Where it died is the innermost call that will have been shown. */
+static void mark_death(struct walk *walk)
+{
+	const struct calls_filter *f = &walk->calls->filter;
+	const struct stack *stack = walk->stacks.now;
+
+	for (struct frame *frame = stack->top; frame != &stack->base; frame = frame->outer) {
+		uint64_t took = (uint64_t)walk->now_ns - (uint64_t)frame->call.begin_ns;
+		if (frame->state == FRAME_LATE && took >= f->min_ns && walk->now_ns >= f->since_ns)
+			show(walk, frame);
+		if (frame->state == FRAME_SHOWN) {
+			mark(walk, &(struct mark){ .kind = MARK_DEATH });
+			break;
+		}
+	}
+}
+
 void calls_close_all(struct walk *walk, enum call_end how)
 {
 	struct stacks *stacks = &walk->stacks;
 
-	if (how == CALL_DIED && stacks->now && stacks->now->top != &stacks->now->base)
-		mark(walk, &(struct mark){ .kind = MARK_DEATH });
+	if (how == CALL_DIED && stacks->now)
+		mark_death(walk);
 	if (stacks->now)
 		leave_all(walk, how);
 	for (size_t i = 0; i <= stacks->mask; i++) {
