@@ -16,6 +16,8 @@ struct lane {
 	struct walk *walk;         /* NULL: it has not begun, or is over */
 	enum record_kind kind;     /* of the next record */
 	int64_t due_ns;            /* when that happened */
+	int64_t said_ns;           /* its last message, once that is known (heard_all) */
+	bool lingers;              /* its records are over, its words were not */
 };
 
 struct merge {
@@ -31,6 +33,7 @@ struct merge {
 	struct messages *messages;
 	struct message message;    /* the next one */
 	bool spoken;               /* there is none */
+	bool heard_all;            /* what was said last by whom is known */
 };
 
 /* ---- the heap ---------------------------------------------------------------------------------- */
@@ -74,9 +77,8 @@ static int by_tid(const void *left, const void *right)
 }
 
 /* Whoever said it: a number may have been used again, so the one that lives, else the one before. */
-static struct lane *speaker(const struct merge *m)
+static struct lane *speaker(const struct merge *m, const struct message *message)
 {
-	const struct message *message = &m->message;
 	struct lane *found = NULL;
 	size_t low = 0, high = m->count;
 
@@ -92,7 +94,7 @@ static struct lane *speaker(const struct merge *m)
 		const struct trace_thread *t = lane->thread;
 		if (t->image->pid != message->pid)
 			continue;
-		if (lane->walk)
+		if (lane->walk && message == &m->message)
 			return lane;
 		if (trace_dir_ns(m->calls->dir, t->parts[0].head.ticks) <= message->time_ns)
 			found = lane;
@@ -109,7 +111,7 @@ static void speak(struct merge *m)
 {
 	const struct calls_filter *f = &m->calls->filter;
 	const struct message *message = &m->message;
-	struct lane *lane = speaker(m);
+	struct lane *lane = speaker(m, message);
 	struct mark mark = {
 		.kind = MARK_MESSAGE, .time_ns = message->time_ns,
 		.text = message->text, .text_bytes = message->text_bytes,
@@ -122,6 +124,24 @@ static void speak(struct merge *m)
 		m->visitor->mark(m->arg, lane ? lane->thread : NULL, &mark,
 				 lane && lane->walk ? calls_told(lane->walk) : NULL);
 	next_message(m);
+}
+
+/* Goes through all messages once more, where somebody may have spoken after his last record. */
+static void hear_all(struct merge *m)
+{
+	struct trace_dir dir = *m->calls->dir; /* what is torn was counted once */
+	struct messages *messages = NULL;
+	struct message message;
+
+	m->heard_all = true;
+	if (messages_open(&messages, &dir) != 0)
+		return;
+	while (messages_next(messages, &message)) {
+		struct lane *lane = speaker(m, &message);
+		if (lane && lane->said_ns < message.time_ns)
+			lane->said_ns = message.time_ns;
+	}
+	messages_close(messages);
 }
 
 /* ---- lanes ------------------------------------------------------------------------------------- */
@@ -154,6 +174,21 @@ static void end(struct lane *lane)
 	lane->walk = NULL;
 }
 
+/* Who was killed in the midst of calls lived at least until he said his last word. */
+static bool lingers(struct merge *m, struct lane *lane)
+{
+	if (lane->kind != RECORD_END || lane->lingers || m->spoken || !calls_told(lane->walk))
+		return false;
+	if (!m->heard_all)
+		hear_all(m);
+	if (lane->said_ns < lane->due_ns)
+		return false;
+	lane->lingers = true;
+	lane->walk->now_ns = lane->said_ns;
+	lane->due_ns = lane->said_ns + 1;
+	return true;
+}
+
 /* The first lane's turn, for as long as it is the first. */
 static int turn(struct merge *m)
 {
@@ -167,6 +202,8 @@ static int turn(struct merge *m)
 		return rc;
 	}
 	do {
+		if (lingers(m, lane))
+			break;
 		if (lane->kind == RECORD_END || (until_ns && lane->due_ns > until_ns)) {
 			end(lane);
 			m->heap[0] = m->heap[--m->waiting];
