@@ -9,18 +9,10 @@
 #include "lib/base/parse.h"
 #include "lib/profile/export.h"
 #include "tools/cmds.h"
-#include "tools/progress.h"
-#include "tools/trace_options.h"
+#include "tools/reading.h"
+#include "tools/show_as.h"
 
 enum { NAMES_MOST = 32 };
-
-static struct progress progress;
-
-static void show_progress(void *arg, uint64_t done, uint64_t all)
-{
-	(void)arg;
-	progress_tell(&progress, done, all);
-}
 
 static const struct export_row *find_format(const char *name)
 {
@@ -43,54 +35,74 @@ static const struct export_row *find_format(const char *name)
 	return row;
 }
 
-static int walk(struct export *e, struct trace_dir *dir, const struct calls_filter *filter)
-{
-	struct calls_visitor visitor = e->ops->visitor;
-	struct calls *calls = calls_open(dir, filter);
+/* A format's visitors take the address of the first member. */
+struct exporting {
+	struct export e;
+	struct reading reading;
+};
 
-	if (!calls) {
-		export_fail(e, -ENOMEM);
-		return export_close(e);
-	}
-	visitor.progress = show_progress;
-	progress_begin(&progress, "reading the trace");
-	int rc = (e->ops->merged ? calls_merge : calls_walk)(calls, &visitor, e);
-	progress_end(&progress);
-	/* Functions and their names are the walk's: the format is closed before that is. */
-	int written = export_close(e);
-	if (written != 0)
-		cli_say("%s: %s", e->path, strerror(-written));
-	calls_close(calls);
-	return rc != 0 ? rc : written;
+static void on_mark(void *arg, const struct trace_thread *thread, const struct mark *mark,
+		    const struct call *innermost)
+{
+	struct exporting *x = arg;
+
+	if (x->e.ops->visitor.mark)
+		x->e.ops->visitor.mark(&x->e, thread, mark, innermost);
+	if (mark->kind != MARK_DEATH) /* that is in the export, or nothing that it would show */
+		reading_mark(&x->reading, thread, mark, innermost);
 }
 
-static int export_data(struct trace_options *options, const struct export_row *row, const char *path)
+static void on_progress(void *arg, uint64_t done, uint64_t all)
 {
-	char name[64];
-	struct trace_dir dir;
-	struct export e;
-	int rc;
+	reading_progress(&((struct exporting *)arg)->reading, done, all);
+}
 
-	if (trace_options_open(options, &dir) != 0)
-		return CLI_FAILED;
-	if (!trace_options_calls(&dir)) {
-		trace_dir_close(&dir);
+static int walk(struct exporting *x)
+{
+	struct calls_visitor visitor = x->e.ops->visitor;
+
+	visitor.mark = on_mark;
+	visitor.progress = on_progress;
+	int rc = (x->e.ops->merged ? calls_merge : calls_walk)(x->reading.calls, &visitor, x);
+	/* What is behind the end of a walk that failed is not there: half a file would look whole. */
+	export_fail(&x->e, rc);
+	int written = export_close(&x->e);
+	reading_tell(&x->reading, NULL);
+	if (rc != 0)
+		return reading_failed(&x->reading, rc);
+	if (written != 0) {
+		cli_say("%s: %s", x->e.path, strerror(-written));
 		return CLI_FAILED;
 	}
+	return 0;
+}
+
+static int export_data(struct trace_options *options, const struct export_row *row,
+		       const char *path)
+{
+	static struct exporting x;
+	char name[64];
+	int status = CLI_FAILED;
+
 	snprintf(name, sizeof name, "hark%s", row->suffix);
 	options->filter.lines = true;
-	rc = export_open(&e, row, &dir, path ? path : name, options->filter.min_ns != 0);
-	if (rc != 0) {
-		cli_say("%s: %s", path ? path : name, strerror(-rc));
-		trace_dir_close(&dir);
+	if (reading_open(&x.reading, options->data, &options->filter) != 0)
 		return CLI_FAILED;
+	if (reading_calls(&x.reading)) {
+		bool late = options->filter.min_ns != 0;
+		int rc = export_open(&x.e, row, &x.reading.dir, path ? path : name, late);
+
+		if (rc != 0)
+			cli_say("%s: %s", path ? path : name, strerror(-rc));
+		else
+			status = walk(&x);
 	}
-	rc = walk(&e, &dir, &options->filter);
-	if (rc == 0 && *e.note)
-		cli_say("%s", e.note);
-	if (rc == 0 && !path)
+	if (status == 0 && *x.e.note)
+		cli_say("%s", x.e.note);
+	if (status == 0 && !path)
 		cli_say("wrote %s", name);
-	return e.error ? trace_options_close(&dir, 0), CLI_FAILED : trace_options_close(&dir, rc);
+	reading_close(&x.reading);
+	return status;
 }
 
 int cmd_export(struct cli *cli)
@@ -105,8 +117,7 @@ int cmd_export(struct cli *cli)
 		if (found == CLI_WRONG) {
 			rc = -EINVAL;
 		} else if (found == CLI_WORD) {
-			cli_say("export does not understand \"%s\"; `hark export --help` says what it takes",
-				cli->value);
+			show_as_unknown(cli);
 			rc = -EINVAL;
 		} else if (strcmp(cli->option, "--format") == 0) {
 			format = cli->value;

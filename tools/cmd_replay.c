@@ -8,8 +8,9 @@
 
 #include "lib/sink/sink.h"
 #include "tools/cmds.h"
+#include "tools/reading.h"
 #include "tools/replay.h"
-#include "tools/trace_options.h"
+#include "tools/show_as.h"
 
 struct wish {
 	struct trace_options options;
@@ -18,27 +19,28 @@ struct wish {
 
 static int show(struct wish *wish)
 {
-	struct trace_dir dir;
+	static struct reading reading;
 	struct replay replay;
+	int status = CLI_FAILED;
 
-	if (trace_options_open(&wish->options, &dir) != 0)
+	wish->options.filter.lines = wish->json;
+	if (reading_open(&reading, wish->options.data, &wish->options.filter) != 0)
 		return CLI_FAILED;
 	bool color = sink_console_color(COLOR_AUTO, isatty(STDOUT_FILENO), getenv("NO_COLOR"),
 					getenv("CLICOLOR_FORCE"), getenv("TERM"));
-	bool many = dir.thread_count > 1 && !wish->by_thread;
-	if (!trace_options_calls(&dir) || replay_init(&replay, stdout, color, many) != 0) {
-		trace_dir_close(&dir);
-		return CLI_FAILED;
+	bool many = reading.dir.thread_count > 1 && !wish->by_thread;
+	if (reading_calls(&reading) && replay_init(&replay, stdout, color, many) == 0) {
+		const struct calls_visitor *visitor = wish->json ? &replay_json : &replay_text;
+		int rc = (wish->by_thread ? calls_walk : calls_merge)(reading.calls, visitor,
+								      &replay);
+
+		replay_fini(&replay);
+		fflush(stdout);
+		reading_tell(&reading, NULL);
+		status = rc != 0 ? reading_failed(&reading, rc) : 0;
 	}
-	const struct calls_visitor *visitor = wish->json ? &replay_json : &replay_text;
-	wish->options.filter.lines = wish->json;
-	struct calls *calls = calls_open(&dir, &wish->options.filter);
-	int rc = !calls ? -ENOMEM : (wish->by_thread ? calls_walk : calls_merge)(calls, visitor, &replay);
-	replay_fini(&replay);
-	fflush(stdout);
-	if (calls)
-		calls_close(calls);
-	return trace_options_close(&dir, rc);
+	reading_close(&reading);
+	return status;
 }
 
 static int take(struct wish *wish, const struct cli *cli)
@@ -49,11 +51,7 @@ static int take(struct wish *wish, const struct cli *cli)
 	}
 	if (strcmp(cli->option, "--format") != 0)
 		return trace_options_take(&wish->options, cli);
-	wish->json = strcmp(cli->value, "json") == 0;
-	if (wish->json || strcmp(cli->value, "text") == 0)
-		return 1;
-	cli_say("--format %s: accepted are text and json", cli->value);
-	return -EINVAL;
+	return show_as_format(cli, &wish->json) == 0 ? 1 : -EINVAL;
 }
 
 int cmd_replay(struct cli *cli)
@@ -69,8 +67,7 @@ int cmd_replay(struct cli *cli)
 			continue;
 		}
 		if (found == CLI_WORD)
-			cli_say("replay does not understand \"%s\"; `hark replay --help` says what it takes",
-				cli->value);
+			show_as_unknown(cli);
 		rc = -EINVAL;
 	}
 	int status = rc > 0 ? show(&wish) : CLI_FAILED;

@@ -1,5 +1,5 @@
 /*
- * reading.c - see reading.h. Called by report, graph and diff.
+ * reading.c - see reading.h. Called by what reads traces.
  */
 #include "tools/reading.h"
 
@@ -30,6 +30,24 @@ int reading_open(struct reading *reading, const char *data, const struct calls_f
 	}
 	progress_begin(&reading->progress, "reading the trace");
 	return 0;
+}
+
+bool reading_calls(const struct reading *reading)
+{
+	const struct trace_dir *dir = &reading->dir;
+	bool sums = false;
+
+	for (size_t i = 0; i < dir->thread_count; i++)
+		for (size_t part = 0; part < dir->threads[i].part_count; part++) {
+			if (dir->threads[i].parts[part].head.kind != TRACE_PROFILE)
+				return true;
+			sums = true;
+		}
+	if (sums)
+		cli_say("%s holds sums and no calls, as --stamp profile makes it; `hark report` "
+			"and `hark graph` show them",
+			dir->path);
+	return !sums;
 }
 
 void reading_close(struct reading *reading)
@@ -175,6 +193,7 @@ void reading_tell(struct reading *reading, FILE *deaths)
 		cli_say("one place of the trace %s cannot be read, and was left out: %s",
 			dir->path, dir->trouble);
 	else if (dir->torn)
-		cli_say("%u places of the trace %s cannot be read, and were left out; the first: %s",
+		cli_say("%u places of the trace %s cannot be read, and were left out; the first: "
+			"%s",
 			dir->torn, dir->path, dir->trouble);
 }

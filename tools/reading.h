@@ -23,6 +23,8 @@ struct reading {
 
 int reading_open(struct reading *reading, const char *data, const struct calls_filter *filter);
 	/* 0, or CLI_FAILED: the user has been told */
+bool reading_calls(const struct reading *reading);
+	/* false: there are sums in it and no calls (--stamp profile), and the user has been told. */
 void reading_close(struct reading *reading);
 int reading_failed(const struct reading *reading, int rc);
 	/* says that reading ended by this error; CLI_FAILED */

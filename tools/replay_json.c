@@ -1,5 +1,6 @@
 /*
- * replay_json.c - the time line as JSON, an object a line. Keys that messages have too have their meaning.
+ * replay_json.c - the time line as JSON, an object a line. Keys that messages have too have
+ * their meaning.
  */
 #include <inttypes.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * replay_text.c - the time line as people read it: a line where a call begins, one where it ends, one alone where
- * it called nothing; what the program said stands in its place.
+ * replay_text.c - the time line as people read it: a line where a call begins, one where it ends,
+ * one alone where it called nothing; what the program said stands in its place.
  *
  * Names and messages may be hostile; nothing of them reaches a terminal as a control character.
  */
@@ -34,12 +34,18 @@ static void paint(const struct replay *r, const char *color)
 
 static const char *cost(int64_t ns)
 {
-	return ns >= 1000000000 ? "\033[1;31m"
-	       : ns >= 100000000 ? "\033[31m"
-	       : ns >= 1000000 ? "\033[33m"
-	       : ns >= 10000 ? "\033[32m"
-	       : ns >= 1000 ? ""
-			    : DIM;
+	static const struct {
+		int64_t least;
+		const char *color;
+	} steps[] = {
+		{ 1000000000, RED }, { 100000000, "\033[31m" }, { 1000000, "\033[33m" },
+		{ 10000, "\033[32m" }, { 1000, "" }, { INT64_MIN, DIM },
+	};
+	unsigned i = 0;
+
+	while (ns < steps[i].least)
+		i++;
+	return steps[i].color;
 }
 
 static void put_duration(const struct replay *r, int64_t ns)
@@ -169,7 +175,8 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 
 /* ---- marks ------------------------------------------------------------------------------------- */
 
-static void put_message(struct replay *r, const struct trace_thread *thread, const struct mark *mark)
+static void put_message(struct replay *r, const struct trace_thread *thread,
+			const struct mark *mark)
 {
 	struct message m = {
 		.time_ns = mark->time_ns, .level = LEVEL_INFO,

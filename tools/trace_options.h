@@ -25,11 +25,5 @@ void trace_options_fini(struct trace_options *options);
 int trace_options_take(struct trace_options *options, const struct cli *cli);
 	/* At CLI_OPTION. 1: it was one of these; 0: it is the command's own; -EINVAL: its value is
 	 * nothing, and the user has been told. */
-int trace_options_open(const struct trace_options *options, struct trace_dir *dir);
-	/* 0, or -errno: the user has been told. */
-int trace_options_close(struct trace_dir *dir, int rc);
-	/* Closes it, and tells the user what could not be read, rc among it. The command's exit status. */
-bool trace_options_calls(const struct trace_dir *dir);
-	/* false: there are sums in it and no calls (--stamp profile), and the user has been told. */
 
 #endif

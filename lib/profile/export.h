@@ -80,12 +80,14 @@ int64_t export_function(struct export_functions *f, const struct function *funct
 void export_functions_fini(struct export_functions *f);
 
 /* Threads and their stacks: what goes on beside each other is drawn beside each other. */
+struct export_lane {
+	uint32_t fiber;      /* that it is on now */
+	bool met;
+};
+
 struct export_lanes {
 	const struct trace_dir *dir;
-	struct export_lane {
-		uint32_t fiber;      /* that it is on now */
-		bool met;
-	} *threads;
+	struct export_lane *threads;
 };
 
 int export_lanes_init(struct export_lanes *lanes, const struct trace_dir *dir);

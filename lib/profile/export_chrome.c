@@ -14,7 +14,7 @@
 #include "lib/profile/export.h"
 #include "lib/profile/numbering.h"
 
-enum { TID_MOST = 1 << 22 /* no kernel gives higher ones */ };
+enum { TID_MOST = 1 << 22 }; /* no kernel gives higher ones */
 
 struct chrome {
 	struct export_lanes lanes;
@@ -44,8 +44,8 @@ static void put_text(FILE *to, const char *key, const char *text)
 static void put_name(struct export *e, const char *what, int64_t pid, int64_t tid, const char *name)
 {
 	next(e);
-	fprintf(e->to, "{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%" PRId64 ",\"tid\":%" PRId64, what, pid,
-		tid);
+	fprintf(e->to, "{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%" PRId64 ",\"tid\":%" PRId64, what,
+		pid, tid);
 	put_text(e->to, ",\"args\":{\"name\":", name);
 	fputs("}}", e->to);
 }
@@ -93,7 +93,8 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	const char *how = (unsigned)call->end < sizeof ends / sizeof *ends ? ends[call->end] : NULL;
 
 	next(e);
-	fprintf(e->to, "{\"ph\":\"X\",\"pid\":%" PRId32 ",\"tid\":%" PRId64, thread->image->pid, tid);
+	fprintf(e->to, "{\"ph\":\"X\",\"pid\":%" PRId32 ",\"tid\":%" PRId64, thread->image->pid,
+		tid);
 	put_time(e->to, "ts", begin);
 	put_time(e->to, "dur", end > begin ? end - begin : 0);
 	put_text(e->to, ",\"name\":", f->name);
@@ -153,7 +154,8 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 		put_text(e->to, ",\"source\":", mark->source ? mark->source : "");
 	} else if (mark->kind == MARK_STAMP) {
 		put_instant(e, pid, tid, mark, "stamp");
-		fprintf(e->to, ",\"args\":{\"id\":%" PRIu64 ",\"step\":%" PRIu64, mark->id, mark->step);
+		fprintf(e->to, ",\"args\":{\"id\":%" PRIu64 ",\"step\":%" PRIu64, mark->id,
+			mark->step);
 	} else {
 		put_instant(e, pid, tid, mark, "hark");
 		fprintf(e->to, ",\"args\":{\"count\":%" PRIu64, mark->id);

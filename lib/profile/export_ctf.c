@@ -1,5 +1,5 @@
 /*
- * export_ctf.c - the Common Trace Format 1.8: a directory with a description, `metadata`, and a stream of
+ * export_ctf.c - the Common Trace Format 1.8: a directory with a description, `metadata`, and
  * packets, `stream`.
  *
  * Functions are an enumeration, so that an event is small and readers show names all the same; what
@@ -23,8 +23,10 @@ enum {
 	EVENT_MOST = 2 * TEXT_MOST,
 };
 
-enum event { EVENT_ENTRY, EVENT_EXIT, EVENT_CALL, EVENT_MESSAGE, EVENT_STAMP, EVENT_FIBER, EVENT_GAP,
-	     EVENT_DEATH, EVENT_MUTED, EVENTS };
+enum event {
+	EVENT_ENTRY, EVENT_EXIT, EVENT_CALL, EVENT_MESSAGE, EVENT_STAMP, EVENT_FIBER, EVENT_GAP,
+	EVENT_DEATH, EVENT_MUTED, EVENTS
+};
 
 struct packet_head {
 	uint32_t magic, stream;
@@ -52,7 +54,8 @@ static const char metadata[] =
 	"};\n"
 	"clock { name = utc; freq = 1000000000; absolute = true; offset_s = %" PRId64
 	"; offset = %" PRId64 "; };\n"
-	"typealias integer { size = 64; align = 8; signed = false; map = clock.utc.value; } := instant_t;\n"
+	"typealias integer { size = 64; align = 8; signed = false; map = clock.utc.value; }\n"
+	"\t:= instant_t;\n"
 	"stream {\n"
 	"\tid = 0;\n"
 	"\tpacket.context := struct { instant_t timestamp_begin; instant_t timestamp_end;\n"
@@ -138,8 +141,8 @@ static void start_event(struct export *e, enum event event, uint64_t at, int32_t
 	put_text(c, comm, SIZE_MAX);
 }
 
-static void put_call(struct export *e, enum event event, uint64_t at, const struct trace_thread *thread,
-		     const struct call *call)
+static void put_call(struct export *e, enum event event, uint64_t at,
+		     const struct trace_thread *thread, const struct call *call)
 {
 	struct ctf *c = e->state;
 	bool first;
@@ -268,7 +271,8 @@ static int put_metadata(struct export *e)
 	fprintf(to, "\t\"\" = %" PRIu32 "\n};\n", c->functions.count);
 	for (unsigned i = 0; i < EVENTS; i++)
 		fprintf(to,
-			"event { id = %u; name = \"%s\"; stream_id = 0; fields := struct { %s }; };\n",
+			"event { id = %u; name = \"%s\"; stream_id = 0;"
+			" fields := struct { %s }; };\n",
 			i, events[i].name, events[i].fields);
 	int failed = ferror(to);
 	return fclose(to) != 0 || failed ? -EIO : 0;

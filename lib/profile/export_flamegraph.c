@@ -1,5 +1,5 @@
 /*
- * export_flamegraph.c - a flame graph as one page, flamegraph.html, with the sums of all call paths in it.
+ * export_flamegraph.c - a flame graph as one page: flamegraph.html with the sums of all call paths.
  *
  * What a trace holds is JSON in the page and becomes text there, never markup.
  */

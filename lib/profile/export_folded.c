@@ -1,5 +1,6 @@
 /*
- * export_folded.c - folded stacks: "thread;main;parse 1234", a line for each call path, its own nanoseconds.
+ * export_folded.c - folded stacks: a line for each call path and its own nanoseconds,
+ * "thread;main;parse 1234".
  *
  * A line holds all its callers. So that a recursion of 100,000 levels does not become 50 gigabytes,
  * what is deeper than MOST levels is counted with the last one.
@@ -71,8 +72,8 @@ static int folded_close(struct export *e)
 			put_line(e->to, paths, at);
 	if (paths->hidden)
 		snprintf(e->note, sizeof e->note,
-			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are counted "
-			 "with their callers",
+			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are "
+			 "counted with their callers",
 			 paths->hidden, MOST);
 	paths_fini(paths);
 	free(paths);

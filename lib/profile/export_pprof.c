@@ -27,12 +27,15 @@ enum {
 	MAPPING_ID = 1, MAPPING_LIMIT = 3, MAPPING_FILE = 5, MAPPING_HAS_FUNCTIONS = 7,
 	LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4,
 	LINE_FUNCTION = 1, LINE_NUMBER = 2,
-	FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_LINKAGE = 3, FUNCTION_FILE = 4, FUNCTION_LINE = 5,
+	FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_LINKAGE = 3, FUNCTION_FILE = 4,
+	FUNCTION_LINE = 5,
 };
 
 /* The first strings of the table, in this order. */
 enum { STRING_EMPTY, STRING_CALLS, STRING_COUNT, STRING_TIME, STRING_NS, STRING_THREAD, STRINGS };
-static const char *const strings[STRINGS] = { "", "calls", "count", "time", "nanoseconds", "thread" };
+static const char *const strings[STRINGS] = {
+	"", "calls", "count", "time", "nanoseconds", "thread"
+};
 
 struct pprof {
 	struct paths paths;
@@ -235,8 +238,8 @@ static int pprof_close(struct export *e)
 		put_profile(e);
 	if (p->paths.hidden)
 		snprintf(e->note, sizeof e->note,
-			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are counted "
-			 "with their callers",
+			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are "
+			 "counted with their callers",
 			 p->paths.hidden, MOST);
 	errno = 0;
 	int rc = gzclose(p->to) == Z_OK ? 0 : errno ? -errno : -EIO;

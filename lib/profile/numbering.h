@@ -10,11 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct numbering_slot {
+	uint64_t key;
+	uint32_t number;     /* and 1; 0: free */
+};
+
 struct numbering {
-	struct numbering_slot {
-		uint64_t key;
-		uint32_t number;     /* and 1; 0: free */
-	} *slots;
+	struct numbering_slot *slots;
 	size_t room;         /* a power of two, or 0 */
 	uint32_t count;
 };

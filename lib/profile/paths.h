@@ -1,8 +1,8 @@
 /*
  * paths.h - calls added up by their path: a tree of who called whom, with calls and times.
  *
- * For exports of sums. Memory is as the number of different paths, which is bounded: what finds no room, or
- * lies deeper than wanted, is left in the time of its caller and counted.
+ * For exports of sums. Memory is as the number of different paths, which is bounded: what finds no
+ * room, or lies deeper than wanted, is left in the time of its caller and counted.
  */
 #ifndef HARK_PROFILE_PATHS_H
 #define HARK_PROFILE_PATHS_H

@@ -81,7 +81,7 @@ static struct trace_thread case_threads[] = {
 	{ .image = &case_images[1], .number = 1, .tid = 200, .comm = "child" },
 };
 static char case_command[] = "known --all 'x'", case_host[] = "here";
-static struct trace_dir case_dir = {
+static struct trace_dir case_dir __attribute__((unused)) = {
 	.command = case_command, .host = case_host, .pid = 100, .realtime_ns = CASE_START,
 	.images = case_images, .image_count = 2, .threads = case_threads, .thread_count = 3,
 };
@@ -131,8 +131,9 @@ static void case_step(const struct calls_visitor *v, void *arg, const struct cas
 	if (step->action == IN) {
 		struct call *call = &s->calls[s->depth];
 		*call = (struct call){
-			.function = &case_functions[step->what], .caller = outer, .depth = s->depth++,
-			.begin_ns = CASE_START + step->at, .end_ns = CASE_START + step->at,
+			.function = &case_functions[step->what], .caller = outer,
+			.depth = s->depth++, .begin_ns = CASE_START + step->at,
+			.end_ns = CASE_START + step->at,
 			.recursive = outer && outer->function == &case_functions[step->what],
 		};
 		if (v->enter)
