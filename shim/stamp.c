@@ -3,9 +3,9 @@
  *
  * A stamp is: read the clock, store one word or two, remember the open call. No lock, no system call, no
  * copy. Order makes it whole against everything that may interrupt it: room is taken by one instruction,
- * so a signal handler that calls functions gets room behind ours; then the time is read; then,
- * if nobody came in between, the record is stored by one instruction. Whoever is killed before that leaves zeros, which
- * readers skip. Whatever is not the common case is the slow half's.
+ * so a signal handler that calls functions gets room behind ours; then the time is read; then, if
+ * nobody came in between, the record is stored by one instruction. Whoever is killed before that leaves
+ * zeros, which readers skip. Whatever is not the common case is the slow half's.
  */
 #include <string.h>
 

@@ -4,6 +4,7 @@
  */
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <string.h>
@@ -140,7 +141,8 @@ static void tell_module(const struct stamp_module *module, const char *name)
 		sysio_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path,
 			   sizeof path - 1, 0, 0);
 	} else {
-		if (*name != '/' && sysio_call(SYS_getcwd, (long)path, sizeof path - 2, 0, 0, 0, 0) > 0)
+		if (*name != '/' &&
+		    sysio_call(SYS_getcwd, (long)path, sizeof path - 2, 0, 0, 0, 0) > 0)
 			t.len = strlen(path);
 		if (*name != '/')
 			text_char(&t, '/');
@@ -269,7 +271,7 @@ static struct stamp_room *take_room(void)
 	for (struct stamp_room *room = atomic_load(&rooms); room; room = room->next) {
 		int32_t owner = atomic_load(&room->tid);
 		bool gone = owner == tid || owner == 0 ||
-			    sysio_call(SYS_tgkill, pid, owner, 0, 0, 0, 0) == -3 /* ESRCH */;
+			    sysio_call(SYS_tgkill, pid, owner, 0, 0, 0, 0) == -ESRCH;
 		if (gone && atomic_compare_exchange_strong(&room->tid, &owner, tid))
 			return room;
 	}

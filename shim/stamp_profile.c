@@ -93,7 +93,8 @@ static bool grow_segment(struct profile *p)
 		return stamp_stop(TRACE_GAP_DISK, "disk");
 	keep(p, segment, bytes);
 	struct trace_profile *head = (struct trace_profile *)(segment + 1);
-	head->slots = (uint32_t)((bytes - sizeof *segment - sizeof *head) / sizeof(struct trace_edge));
+	size_t room = bytes - sizeof *segment - sizeof *head;
+	head->slots = (uint32_t)(room / sizeof(struct trace_edge));
 	stamp_head(segment, bytes);
 	p->segment = segment;
 	p->head = head;

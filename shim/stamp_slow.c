@@ -51,7 +51,9 @@ static void set_ready(struct stamp *s, uint8_t *from)
 void stamp_head(struct trace_segment *segment, uint32_t bytes)
 {
 	static const uint32_t kinds[] = {
-		[STAMP_TRACE] = TRACE_RECORDS, [STAMP_FLIGHT] = TRACE_FLIGHT, [STAMP_PROFILE] = TRACE_PROFILE
+		[STAMP_TRACE] = TRACE_RECORDS,
+		[STAMP_FLIGHT] = TRACE_FLIGHT,
+		[STAMP_PROFILE] = TRACE_PROFILE,
 	};
 	struct stamp *s = &stamp;
 	struct clock_base now;
@@ -168,7 +170,8 @@ uint32_t *stamp_words(unsigned count)
 		uint8_t *at = s->segment ? solo_take(&s->at, 4 * count) : NULL;
 		if (at && at + 4 * count <= s->ready)
 			return (uint32_t *)(void *)at;
-		if (s->segment && s->ready + LAST_WORDS < (uint8_t *)s->segment + s->segment->bytes) {
+		if (s->segment &&
+		    s->ready + LAST_WORDS < (uint8_t *)s->segment + s->segment->bytes) {
 			if (s->at > s->ready)
 				s->at = s->ready;
 			set_ready(s, s->ready);
@@ -214,7 +217,9 @@ bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		stamp_stack_use(s->stack, used - 1);
 	}
 	s->top++;
-	*s->top = (struct stamp_frame){ .function = function, .sp = sp, .site = site, .after = after };
+	*s->top = (struct stamp_frame){
+		.function = function, .sp = sp, .site = site, .after = after
+	};
 	return true;
 }
 
@@ -249,8 +254,8 @@ static bool elsewhere(const struct stamp *s, uintptr_t sp)
 	return s->top > s->stack->frames && sp > s->stack->frames[1].sp + FAR_STACK;
 }
 
-static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_t site, uintptr_t sp,
-			     uintptr_t after, bool *found)
+static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_t site,
+			     uintptr_t sp, uintptr_t after, bool *found)
 {
 	const struct stamp_frame *f = s->top;
 

@@ -34,8 +34,8 @@ static int make_trace(const struct place_session *found, const char *path)
 	if (error)
 		cli_say("%s", why);
 	else
-		cli_say("calls are recorded in %s, without what the program says: that is there where "
-			"it was started with --stamp",
+		cli_say("calls are recorded in %s, without what the program says: that is there "
+			"where it was started with --stamp",
 			path);
 	return error;
 }

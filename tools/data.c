@@ -128,7 +128,8 @@ static int put_aside(const char *path, char *why, size_t why_bytes)
 	snprintf(old, sizeof old, "%s.old", path);
 	if (error) {
 		snprintf(why, why_bytes,
-			 "%s is there, and no trace; name another place with --data (HARK_DATA)", path);
+			 "%s is there, and no trace; name another place with --data (HARK_DATA)",
+			 path);
 		return -EEXIST;
 	}
 	if (live(session)) {

@@ -14,9 +14,9 @@ enum { DATA_PATH = sizeof(((struct control *)0)->trace) };
 int data_path(const struct config *config, char path[DATA_PATH], char *why, size_t why_bytes);
 	/* config->data, absolute: 0, or -errno with a sentence. */
 int data_make(const char *path, char *why, size_t why_bytes);
-	/* Makes the directory; a trace that is there already becomes its .old. 0, or -errno with a sentence. What
-	 * is there and is no trace, or one that a live session still writes to, is left alone: -EEXIST,
-	 * -EBUSY. */
+	/* Makes the directory; a trace that is there already becomes its .old. 0, or -errno with a sentence.
+	 * What is there and is no trace, or one that a live session still writes to, is left alone:
+	 * -EEXIST, -EBUSY. */
 int data_listen(struct config *config, const char *path);
 	/* Adds the sink that brings the session's messages into the trace. 0 or -E2BIG. */
 void data_session(const char *path, char *dir, size_t bytes);

@@ -163,9 +163,9 @@ static int64_t moment(const struct messages *m, int64_t ns)
 {
 	json_int_t ticks = json_integer_value(json_object_get(m->object, "ticks"));
 	int64_t exact = ticks > 0 ? trace_dir_ns(m->dir, (uint64_t)ticks) : ns;
-	uint64_t apart = exact > ns ? (uint64_t)exact - (uint64_t)ns : (uint64_t)ns - (uint64_t)exact;
+	uint64_t ahead = (uint64_t)exact - (uint64_t)ns + CLOCKS_APART;
 
-	return apart < CLOCKS_APART ? exact : ns;
+	return ahead < 2 * CLOCKS_APART ? exact : ns;
 }
 
 static bool take(struct messages *m, const char *line, size_t length, struct message *message)

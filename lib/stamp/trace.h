@@ -70,7 +70,8 @@ enum { TRACE_KIND_BITS = 3, TRACE_TIME_BITS = 29 };
 
 #define TRACE_SHORT(kind, ticks) ((uint32_t)(ticks) << TRACE_KIND_BITS | (uint32_t)(kind))
 #define TRACE_LONG_WORD(type, words, detail) \
-	((uint32_t)TRACE_LONG | (uint32_t)(type) << 3 | (uint32_t)(words) << 8 | (uint32_t)(detail) << 16)
+	((uint32_t)TRACE_LONG | (uint32_t)(type) << 3 | (uint32_t)(words) << 8 |               \
+	 (uint32_t)(detail) << 16)
 #define TRACE_WORD_KIND(word) ((word) & 7u)
 #define TRACE_WORD_TYPE(word) ((word) >> 3 & 31u)
 #define TRACE_WORD_WORDS(word) ((word) >> 8 & 255u)
