@@ -45,7 +45,7 @@ static void print_object(const struct table_row *row)
 static void print_row(const struct table_row *row)
 {
 	const uint64_t times[] = { row->total_ns, row->self_ns, row->min_ns, row->avg_ns,
-				   row->p50_ns,	  row->p99_ns,	row->max_ns };
+				   row->p50_ns, row->p99_ns, row->max_ns };
 	char text[UNITS_TEXT], *name = show_as_safe(row->function->name);
 	char *module = show_as_safe(row->function->module);
 

@@ -15,14 +15,15 @@
 
 /* A function in both traces; NULL: it was not called there. */
 struct pair {
+	const struct function *function; /* of one of them */
 	const struct table_row *before, *after;
 };
 
-static int by_function(const struct table_row *a, const struct table_row *b)
+static int by_function(const struct function *a, const struct function *b)
 {
-	int order = strcmp(a->function->name, b->function->name);
+	int order = strcmp(a->name, b->name);
 
-	return order ? order : strcmp(a->function->module, b->function->module);
+	return order ? order : strcmp(a->module, b->module);
 }
 
 static uint64_t key_of(const struct table_row *row, enum table_key key)
@@ -44,7 +45,7 @@ static int by_change(const void *left, const void *right, void *key)
 
 	if (x != y)
 		return x > y ? -1 : 1;
-	return by_function(a->before ? a->before : a->after, b->before ? b->before : b->after);
+	return by_function(a->function, b->function);
 }
 
 /* Both are sorted by function. Of several that are called the same, each finds its own. */
@@ -53,11 +54,20 @@ static size_t pair_up(const struct flat *before, const struct flat *after, struc
 	size_t i = 0, j = 0, count = 0;
 
 	while (i < before->count || j < after->count) {
-		int order = i == before->count ? 1 :
-			    j == after->count  ? -1 :
-						 by_function(&before->rows[i], &after->rows[j]);
-		pairs[count].before = order <= 0 ? &before->rows[i++] : NULL;
-		pairs[count++].after = order >= 0 ? &after->rows[j++] : NULL;
+		const struct table_row *a = i < before->count ? &before->rows[i] : NULL;
+		const struct table_row *b = j < after->count ? &after->rows[j] : NULL;
+		int order = a && b ? by_function(a->function, b->function) : 0;
+		struct pair *pair = &pairs[count++];
+		if (a && order <= 0) {
+			pair->before = a;
+			pair->function = a->function;
+			i++;
+		}
+		if (b && order >= 0) {
+			pair->after = b;
+			pair->function = b->function;
+			j++;
+		}
 	}
 	return count;
 }
@@ -82,7 +92,7 @@ static void print_side(const char *key, const struct table_row *row)
 
 static void print_object(const struct pair *pair)
 {
-	const struct function *f = (pair->before ? pair->before : pair->after)->function;
+	const struct function *f = pair->function;
 
 	json_pair(stdout, "{", "function", f->name);
 	json_pair(stdout, ",", "module", f->module);
@@ -103,7 +113,7 @@ static const char *signed_text(char text[UNITS_TEXT + 1], uint64_t before, uint6
 static void print_row(const struct pair *pair)
 {
 	static const enum table_key keys[] = { TABLE_TOTAL, TABLE_SELF, TABLE_AVG };
-	const struct function *f = (pair->before ? pair->before : pair->after)->function;
+	const struct function *f = pair->function;
 	char text[UNITS_TEXT + 1], *name = show_as_safe(f->name), *module = show_as_safe(f->module);
 	uint64_t calls[] = { key_of(pair->before, TABLE_CALLS), key_of(pair->after, TABLE_CALLS) };
 

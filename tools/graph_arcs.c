@@ -163,12 +163,12 @@ static void json_arc(const struct arc *arc)
 
 void graph_arcs_all(const struct arcs *arcs, bool json)
 {
-	const struct arc **order = calloc(arcs->count + 1, sizeof *order);
+	const struct arc **order = calloc(arcs->count + 1, sizeof(struct arc *));
 
 	for (size_t i = 0; order && i < arcs->count; i++)
 		order[i] = &arcs->slots[i];
 	if (order)
-		qsort(order, arcs->count, sizeof *order, by_caller);
+		qsort(order, arcs->count, sizeof(struct arc *), by_caller);
 	if (!json)
 		printf("A profile has no call paths. Who called whom:\n\n%9s %9s %13s  %s\n",
 		       "TOTAL", "SELF", "CALLS", "CALLER, AND WHOM IT CALLED");

@@ -75,7 +75,7 @@ int reading_failed(const struct reading *reading, int rc)
 /* main › load › parse; of very deep ones both ends. */
 static void append_path(FILE *to, const struct call *innermost)
 {
-	const struct call *ends[2 * PATH_ENDS];
+	const struct call *ends[2 * PATH_ENDS] = { NULL };
 	uint32_t count = innermost->depth + 1, skipped = 0;
 
 	if (count > 2 * PATH_ENDS)
@@ -89,7 +89,7 @@ static void append_path(FILE *to, const struct call *innermost)
 	for (uint32_t i = 0; i < count - skipped; i++) {
 		if (i == PATH_ENDS && skipped)
 			fprintf(to, " › (%" PRIu32 " more)", skipped);
-		fprintf(to, "%s%s", i ? " › " : "", ends[i]->function->name);
+		fprintf(to, "%s%s", i ? " › " : "", ends[i] ? ends[i]->function->name : "?");
 	}
 }
 

@@ -77,9 +77,8 @@ void calls_notes(struct calls *calls, const struct calls_visitor *visitor, void 
 		const struct trace_thread *thread = NULL;
 
 		if (note->kind == TRACE_NOTE_MUTED) {
-			struct named *named =
-				names_find(&calls->names,
-					   (uint64_t)note->image << 32 | note->module, note->offset);
+			uint64_t where = (uint64_t)note->image << 32 | note->module;
+			struct named *named = names_find(&calls->names, where, note->offset);
 			mark.kind = MARK_MUTED;
 			mark.id = note->calls;
 			mark.text = named ? named->function.name : NULL;

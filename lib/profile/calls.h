@@ -59,7 +59,7 @@ struct mark {
 
 struct calls_filter {
 	const char *const *only, *const *never; /* function globs, each list ended by NULL; NULL: none.
-				    * only: these and what they call; never: these and what they call are left out */
+				    * only: these and what they call; never: not these, nor what they call */
 	const char *module;        /* glob */
 	uint32_t depth;            /* how many levels are shown; 0: all */
 	uint64_t min_ns;           /* shorter calls are left out: enter() comes late, from leave() */

@@ -255,7 +255,7 @@ static int set_up(struct merge *m)
 	for (size_t i = m->waiting / 2; i-- > 0;)
 		sink(m, i);
 	if (m->count)
-		qsort(m->by_tid, m->count, sizeof *m->by_tid, by_tid);
+		qsort(m->by_tid, m->count, sizeof(struct lane *), by_tid);
 	return messages_open(&m->messages, m->calls->dir);
 }
 

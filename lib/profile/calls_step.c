@@ -68,16 +68,16 @@ static void enter(struct walk *walk, bool before)
 	struct stack *stack = walk->stacks.now;
 	struct named *named = names_find(&calls->names, walk->image | walk->record.module,
 					 walk->record.offset);
-	struct frame *outer = stack->top, *frame;
+	struct frame *outer = stack->top;
+	struct frame *frame = outer->inner ? outer->inner : stack_grow(stack);
 	uint32_t *open;
 
-	if (!named || (!outer->inner && stack_grow(stack) != 0)) {
+	if (!named || !frame) {
 		walk->rc = -ENOMEM;
 		return;
 	}
 	if (!(open = open_count(walk, stack, named->function.number)))
 		return;
-	frame = outer->inner;
 	frame->call = (struct call){
 		.function = &named->function,
 		.begin_ns = walk->now_ns,

@@ -62,7 +62,8 @@ static void torn(struct cursor *c, const char *how)
 {
 	const struct trace_part *part = &c->thread->parts[c->part - 1];
 
-	trace_dir_torn(c->dir, TRACE_IMAGE "%u: %s in the segment at byte %llu, part %u of thread %d",
+	trace_dir_torn(c->dir,
+		       TRACE_IMAGE "%u: %s in the segment at byte %llu, part %u of thread %d",
 		       part->head.image, how, (unsigned long long)part->at, part->head.part,
 		       c->thread->tid);
 	c->missing = true;

@@ -66,7 +66,8 @@ static struct names_file *add_file(struct names *names, const char *path, const 
 	if (path[0] == '/')
 		file->symbols = symbols_open(path, build_id, NULL);
 	file->next = names->files;
-	return names->files = file;
+	names->files = file;
+	return file;
 }
 
 static struct names_file *find_file(struct names *names, const struct trace_module *module)
@@ -91,11 +92,11 @@ static const struct trace_module *module_of(const struct names *names, uint64_t 
 {
 	const struct trace_dir *dir = names->dir;
 	uint32_t number = (uint32_t)(where >> 32);
-	const struct trace_image *image =
-		dir->image_count ? bsearch(&number, dir->images, dir->image_count,
-					   sizeof *dir->images, by_image) :
-				   NULL;
+	const struct trace_image *image = NULL;
 
+	if (dir->image_count)
+		image = bsearch(&number, dir->images, dir->image_count, sizeof *dir->images,
+				by_image);
 	return image ? trace_dir_module(image, (uint32_t)where) : NULL;
 }
 
@@ -130,7 +131,7 @@ static int number_it(struct names *names, struct named *named)
 {
 	if ((names->count & (names->count - 1)) == 0) {
 		size_t room = names->count ? names->count * 2UL : 1;
-		struct named **all = reallocarray(names->all, room, sizeof *all);
+		struct named **all = reallocarray(names->all, room, sizeof(struct named *));
 		if (!all)
 			return -ENOMEM;
 		names->all = all;

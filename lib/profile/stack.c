@@ -14,7 +14,7 @@ struct stack_block {
 	struct frame frames[];
 };
 
-int stack_grow(struct stack *stack)
+struct frame *stack_grow(struct stack *stack)
 {
 	uint32_t count = stack->frames ? stack->frames : BLOCK_LEAST;
 
@@ -22,7 +22,7 @@ int stack_grow(struct stack *stack)
 		count = BLOCK_MOST;
 	struct stack_block *block = calloc(1, sizeof *block + count * sizeof(struct frame));
 	if (!block)
-		return -ENOMEM;
+		return NULL;
 	block->next = stack->blocks;
 	stack->blocks = block;
 	stack->frames += count;
@@ -32,7 +32,7 @@ int stack_grow(struct stack *stack)
 		block->frames[i].outer = outer;
 		outer = &block->frames[i];
 	}
-	return 0;
+	return block->frames;
 }
 
 int stack_count(struct stack *stack, uint32_t function)

@@ -45,8 +45,8 @@ int stacks_init(struct stacks *stacks);
 void stacks_fini(struct stacks *stacks);
 int stacks_switch(struct stacks *stacks, uint32_t fiber);
 	/* 0 or -ENOMEM */
-int stack_grow(struct stack *stack);
-	/* top->inner is there afterwards. 0 or -ENOMEM */
+struct frame *stack_grow(struct stack *stack);
+	/* top->inner, which is there afterwards; NULL: without memory */
 int stack_count(struct stack *stack, uint32_t function);
 	/* open[function] is there afterwards. 0 or -ENOMEM */
 

@@ -187,11 +187,14 @@ uint64_t table_value(const struct table_row *row, enum table_key key)
 static int by_key(const void *left, const void *right, void *key)
 {
 	const struct table_row *a = left, *b = right;
-	uint64_t x = table_value(a, *(enum table_key *)key), y = table_value(b, *(enum table_key *)key);
+	uint64_t x = table_value(a, *(enum table_key *)key);
+	uint64_t y = table_value(b, *(enum table_key *)key);
 
 	if (x != y)
 		return x > y ? -1 : 1;
 	int names = strcmp(a->function->name, b->function->name);
+	if (names == 0)
+		names = strcmp(a->function->module, b->function->module);
 	if (names == 0)
 		names = strcmp(a->function->path, b->function->path);
 	return names ? names : a->function->start < b->function->start ? -1 : 1;

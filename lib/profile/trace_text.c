@@ -285,6 +285,20 @@ static struct trace_image *image_made(struct trace_dir *dir, const struct line *
 	return &dir->images[dir->image_count - 1];
 }
 
+/* Room for the modules up to this one, which is the answer. NULL: without memory. */
+static struct trace_module *make_module(struct trace_image *image, size_t number)
+{
+	while (image->module_count < number) {
+		struct trace_module *modules =
+			grown(image->modules, image->module_count, sizeof *modules);
+		if (!modules)
+			return NULL;
+		image->modules = modules;
+		modules[image->module_count++] = (struct trace_module){ .number = 0 };
+	}
+	return image->modules ? &image->modules[number - 1] : NULL;
+}
+
 static int take_module(struct trace_dir *dir, const struct line *line, size_t most)
 {
 	struct trace_image *image = image_made(dir, line);
@@ -296,20 +310,15 @@ static int take_module(struct trace_dir *dir, const struct line *line, size_t mo
 		return -EINVAL;
 	if (!hexadecimal(value_of(line, "bytes"), &m.bytes))
 		m.bytes = 0;
-	while (image->module_count < number) {
-		struct trace_module *modules =
-			grown(image->modules, image->module_count, sizeof *modules);
-		if (!modules)
-			return -ENOMEM;
-		image->modules = modules;
-		modules[image->module_count++] = (struct trace_module){ .number = 0 };
-	}
 	m.image = image->number;
 	m.number = (uint32_t)number;
 	m.loaded = plain_number(value_of(line, "ticks"));
 	m.path = value_of(line, "path");
 	m.build_id = value_of(line, "build");
-	image->modules[number - 1] = m;
+	struct trace_module *place = make_module(image, number);
+	if (!place)
+		return -ENOMEM;
+	*place = m;
 	return 0;
 }
 
@@ -370,7 +379,7 @@ static int take_clock(const struct line *line, uint64_t *ticks, uint64_t *monoto
 
 int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 {
-	size_t bytes, lines = 0;
+	size_t bytes = 0, lines = 0;
 	int rc = slurp(dir->fd, TRACE_EVENTS, &dir->events, &bytes);
 
 	if (rc != 0) {

@@ -147,7 +147,7 @@ static void sort_children(struct tree_node *parent, struct tree_node **room)
 		room[count++] = node;
 	if (count < 2)
 		return;
-	qsort(room, count, sizeof *room, by_total);
+	qsort(room, count, sizeof(struct tree_node *), by_total);
 	for (size_t i = 0; i < count; i++)
 		room[i]->sibling = i + 1 < count ? room[i + 1] : NULL;
 	parent->child = room[0];

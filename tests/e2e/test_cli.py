@@ -15,7 +15,8 @@ import sys
 
 import cli
 
-VERBS = ["run", "ps", "stats", "drain", "salvage", "export", "replay", "show"]
+VERBS = ["run", "ps", "stats", "drain", "salvage", "report", "graph", "diff", "export", "replay",
+         "show"]
 
 
 # ---- help ---------------------------------------------------------------------------------------

@@ -79,7 +79,9 @@ static void put_segments(uint8_t flags, const uint8_t *data, size_t size)
 		memset(segment, 0, TRACE_SEGMENT_LEAST);
 		head.magic = TRACE_MAGIC;
 		head.bytes = TRACE_SEGMENT_LEAST;
-		head.kind = flags & PROFILE ? TRACE_PROFILE : flags & FLIGHT ? TRACE_FLIGHT : TRACE_RECORDS;
+		head.kind = flags & PROFILE ? TRACE_PROFILE :
+			    flags & FLIGHT  ? TRACE_FLIGHT :
+					      TRACE_RECORDS;
 		head.image = head.thread = head.home = 1;
 		head.tid = 9;
 		head.depth = data[at];
@@ -106,7 +108,7 @@ static void on_enter(void *arg, const struct trace_thread *thread, struct call *
 {
 	struct seen *seen = arg;
 
-	insist(thread && call->function && call->function->name, "a call has a thread and a function");
+	insist(thread && call->function && call->function->name, "it has a thread and a function");
 	insist(!call->caller || call->caller->depth + 1 == call->depth, "depth grows by one");
 	insist(!call->caller || call->caller->begin_ns <= call->begin_ns, "callers begin before");
 	insist(call->user == NULL, "nobody used it before");
@@ -183,7 +185,8 @@ static void walk(struct trace_dir *trace, uint8_t which, int merge)
 		{ .since_ns = 1000, .until_ns = 100000 },
 		{ .only = only, .never = never, .depth = 3, .min_ns = 9, .since_ns = 50 },
 	};
-	const struct calls_visitor visitor = { .enter = on_enter, .leave = on_leave, .mark = on_mark };
+	const struct calls_visitor visitor = { .enter = on_enter, .leave = on_leave,
+					       .mark = on_mark };
 	struct seen seen = { .table = table_open() };
 	struct edges_found found;
 

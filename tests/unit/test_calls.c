@@ -1,4 +1,4 @@
-/* test_calls.c - calls*.c: what records become, by traces made by hand and what a reader of them writes down. */
+/* test_calls.c - calls*.c: what records become, by traces made by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,7 +147,8 @@ static const char *walked(struct home *h, const struct calls_filter *filter, uns
 /* One thread that does this, and what is seen of it. */
 static const char *seen(struct home *h, const char *script, const struct calls_filter *filter)
 {
-	struct trace_case_thread t = trace_case_thread(&h->c, trace_case_image(&h->c, 100, 0), 1, 7);
+	unsigned image = trace_case_image(&h->c, 100, 0);
+	struct trace_case_thread t = trace_case_thread(&h->c, image, 1, 7);
 
 	trace_case_script(&t, script);
 	trace_case_cut(&t);
@@ -177,20 +178,30 @@ static void long_silence_and_many_segments(void **state)
 	struct home *h = *state;
 
 	h->times = true;
-	assert_string_equal(seen(h, "main( +900000000 cut a( +1 hole:9 ) cut +1000000000 ) end:1", NULL),
+	const char *log =
+		seen(h, "main( +900000000 cut a( +1 hole:9 ) cut +1000000000 ) end:1", NULL);
+	assert_string_equal(log,
 			    "[7 0:main( 900000000:a( ):1/1 ):1900000001/1900000000 ] ");
 }
 
 static void ways_to_end(void **state)
 {
 	assert_string_equal(seen(*state, "main( a( b( c( ^2 ) d( e( end:1", NULL),
-			    "[7 main( a( b( c( )unwound )unwound ) d( e( )exited )exited )exited ] ");
+			    "[7 main( a( b( c( )unwound )unwound ) d( e( )exited )exited "
+			    ")exited ] ");
 }
 
 static void dies_where_it_was(void **state)
 {
 	assert_string_equal(seen(*state, "main( a( ) load( parse(", NULL),
 			    "[7 main( a( ) load( parse( death:parse )died )died )died ] ");
+}
+
+static void dies_in_what_is_shown(void **state)
+{
+	assert_string_equal(seen(*state, "main( +100 load( +5 parse(",
+				 &(struct calls_filter){ .min_ns = 50 }),
+			    "[7 main( death:main )died ] ");
 }
 
 static void nothing_open_is_no_death(void **state)
@@ -385,6 +396,7 @@ int main(void)
 		CASE(long_silence_and_many_segments),
 		CASE(ways_to_end),
 		CASE(dies_where_it_was),
+		CASE(dies_in_what_is_shown),
 		CASE(nothing_open_is_no_death),
 		CASE(stops_without_room),
 		CASE(stamps_and_gaps),

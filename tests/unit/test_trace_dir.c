@@ -57,8 +57,8 @@ static int opened(struct home *h)
 
 static struct trace_case_thread a_thread(struct home *h, const char *script)
 {
-	struct trace_case_thread t =
-		trace_case_thread(&h->c, h->c.image ? h->c.image : trace_case_image(&h->c, 1, 0), 1, 7);
+	unsigned image = h->c.image ? h->c.image : trace_case_image(&h->c, 1, 0);
+	struct trace_case_thread t = trace_case_thread(&h->c, image, 1, 7);
 
 	trace_case_script(&t, script);
 	return t;
@@ -167,7 +167,8 @@ static void events(void **state)
 		   "image n=2 pid=20 ticks=3 path=/a%20b%25c comm=%C3%A4 parent=1\n"
 		   "some-day what=ever\n"
 		   "image n=1 pid=10\n"
-		   "module image=1 n=3 base=7f00deadbeef bytes=1000 build=c0ffee path=/lib/x.so ticks=9\n"
+		   "module image=1 n=3 base=7f00deadbeef bytes=1000 build=c0ffee ticks=9 "
+		   "path=/lib/x.so\n"
 		   "unload image=1 n=3 ticks=12\n"
 		   "module image=1 n=9999 base=1 path=/far\n"
 		   "module image=5 n=1 base=10 path=/early\n"

@@ -97,7 +97,8 @@ static inline unsigned trace_case_image(struct trace_case *c, int pid, unsigned 
 
 	fprintf(c->events, "image n=%u pid=%d ticks=%llu path=%s comm=program parent=%u\n", n, pid,
 		(unsigned long long)TRACE_CASE_TICKS, c->program, parent);
-	fprintf(c->events, "module image=%u n=%d ticks=%llu base=400000 bytes=10000 build= path=%s\n",
+	fprintf(c->events,
+		"module image=%u n=%d ticks=%llu base=400000 bytes=10000 build= path=%s\n",
 		n, TRACE_CASE_MODULE, (unsigned long long)TRACE_CASE_TICKS, c->program);
 	return n;
 }
@@ -296,7 +297,8 @@ static inline void trace_case_program(const struct trace_case *c)
 	const uint64_t names_at = strings_at + length;
 	const uint64_t table_at = (names_at + sizeof sections + 7) & ~UINT64_C(7);
 	const Elf64_Ehdr header = {
-		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+			     EV_CURRENT },
 		.e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
 		.e_phoff = sizeof header, .e_shoff = table_at, .e_ehsize = sizeof header,
 		.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1,

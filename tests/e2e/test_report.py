@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# limit: 120
+"""hark report, graph and diff: what they say of programs that count their own calls, and of those
+that were killed. What the figures mean is held by tests/unit/test_table.c.
+
+Speaks TAP.
+"""
+
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+
+import cli
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+COUNT = struct.Struct("<24sq")
+KEYS = ("function module file line calls total_ns self_ns min_ns avg_ns p50_ns p99_ns max_ns threads "
+        "method").split()
+
+
+def compile_guest(home, name="stamps", *flags):
+    path = os.path.join(home.top, name)
+    subprocess.run(["gcc", "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags,
+                    "-o", path, os.path.join(GUESTS, "stamps.c")], check=True)
+    return path
+
+
+def record(home, program, case, *more, mode="trace", data="hark.data"):
+    """Runs it: (exit status, what it counted)."""
+    ledger = os.path.join(home.top, "ledger")
+    if os.path.exists(ledger):
+        os.unlink(ledger)
+    done = home.run("run", "--stamp", mode, "--data", data, program, case, ledger, *more)
+    with open(ledger, "rb") as file:
+        rows = COUNT.iter_unpack(file.read())
+    return done.returncode, {name.rstrip(b"\0").decode(): n for name, n in rows if name[0]}
+
+
+def objects(home, expect, *words):
+    done = home.run(*words, "--format", "json")
+    expect.same((done.returncode, done.stderr), (0, ""), " ".join(words))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def calls(rows):
+    return {row["function"]: row["calls"] for row in rows}
+
+
+# ---- report -------------------------------------------------------------------------------------
+
+@cli.case
+def every_call_is_counted(home, expect):
+    """Traces and profiles of recursion, callbacks, longjmp, handlers, threads, coroutines, fork."""
+    program = compile_guest(home)
+    for mode in ("trace", "profile"):
+        for case in ("fib", "deep", "qsort", "longjmp", "signals", "threads", "coroutines", "fork"):
+            _, counted = record(home, program, case, mode=mode)
+            rows = objects(home, expect, "report")
+            expect.same(calls(rows), counted, f"{mode} of {case}")
+            for row in rows:
+                expect.same(list(row), KEYS, "keys and their order")
+                expect(row["min_ns"] <= row["p50_ns"] <= row["p99_ns"] <= row["max_ns"]
+                       and row["self_ns"] <= row["total_ns"] or row["calls"] > 1, f"{row}")
+
+
+@cli.case
+def names_files_and_lines(home, expect):
+    program = compile_guest(home)
+    record(home, program, "fib")
+    row = objects(home, expect, "report")[0]
+    with open(os.path.join(GUESTS, "stamps.c"), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    place = next(i for i, line in enumerate(lines, 1) if line.startswith("OWN static int fib"))
+    expect.same((row["function"], row["module"], row["method"], row["threads"]),
+                ("fib", "stamps", "entry", 1), "fib")
+    expect(row["file"].endswith("stamps.c") and place <= row["line"] <= place + 1, f"{row}")
+
+
+@cli.case
+def text_is_a_table(home, expect):
+    program = compile_guest(home)
+    record(home, program, "qsort")
+    rows = objects(home, expect, "report", "--sort", "calls")
+    done = home.run("report", "--sort", "calls")
+    lines = done.stdout.splitlines()
+    expect.same(lines[0].split(), "TOTAL SELF CALLS MIN AVG P50 P99 MAX THREADS FUNCTION".split(),
+                "heading")
+    expect.same([line.split()[-2] for line in lines[1:]], [row["function"] for row in rows], "rows")
+    expect.same([int(line.split()[4].replace(",", "")) for line in lines[1:]],
+                sorted((row["calls"] for row in rows), reverse=True), "calls, the most first")
+    # each stands where the heading says: a function's name begins below its heading
+    column = lines[0].index("FUNCTION")
+    for line, row in zip(lines[1:], rows):
+        expect(line[column:].startswith(row["function"]) and line[column - 1] == " ", line)
+
+
+@cli.case
+def filters(home, expect):
+    program = compile_guest(home)
+    _, counted = record(home, program, "qsort")
+    everything = calls(objects(home, expect, "report"))
+    some = sorted(everything)[0]
+    left = calls(objects(home, expect, "report", "--notrace", some))
+    expect(some not in left and set(left) < set(everything), f"without {some}: {left}")
+    expect.same(calls(objects(home, expect, "report", "--filter", "*")), counted, "all")
+    expect.same(calls(objects(home, expect, "report", "--module", "stamps")), counted, "the program's")
+    done = home.run("report", "--module", "libnothing*")
+    expect.same((done.returncode, done.stdout), (0, ""), "no function of that module")
+    expect("holds no calls" in done.stderr, done.stderr)
+    done = home.run("report", "--tid", "1")
+    expect("holds no calls" in done.stderr, done.stderr)
+    outermost = calls(objects(home, expect, "report", "--depth", "1"))
+    expect(outermost and set(outermost) < set(everything), f"outermost: {outermost}")
+    done = home.run("report", "--min-time", "1h")
+    expect.same((done.returncode, done.stdout), (0, ""), "calls of an hour")
+
+
+@cli.case
+def refusals(home, expect):
+    """No trace, another version, bad options: each with a sentence that says what to do."""
+    expect.refused(home.run("report"), 125, "hark.data", "hark run --stamp trace")
+    expect.refused(home.run("graph", "--data", "nowhere"), 125, "nowhere")
+    expect.refused(home.run("report", "--sort", "totl"), 125, "totl", "total")
+    expect.refused(home.run("report", "--format", "xml"), 125, "xml", "json")
+    expect.refused(home.run("graph", "what"), 125, "what")
+    expect.refused(home.run("diff", "hark.data"), 125, "two traces")
+    expect.refused(home.run("diff", "a", "b", "c"), 125, "c")
+    os.mkdir(os.path.join(home.top, "hark.data"))
+    expect.refused(home.run("report"), 125, "hark.data")
+    home.file("hark.data/trace", "hark-trace=7\nmode=trace\n")
+    for verb in ("report", "graph"):
+        expect.refused(home.run(verb), 125, "version 7", "version 1")
+    expect.refused(home.run("report", "--diff", "hark.data"), 125, "version 7")
+
+
+# ---- those that were killed ---------------------------------------------------------------------
+
+@cli.case
+def where_it_died(home, expect):
+    """S10: SIGKILL at a random moment: every call but the one in flight, and the calls that were
+    open."""
+    program = compile_guest(home)
+    rng = random.Random(4)
+    for turn in range(5):
+        status, counted = record(home, program, "killed", str(rng.randrange(500, 20000)))
+        expect.same(status, -signal.SIGKILL, "exit status")
+        done = home.run("report", "--format", "json")
+        got = calls(json.loads(line) for line in done.stdout.splitlines())
+        expect(all(0 <= got.get(name, 0) - counted[name] <= 1 for name in counted),
+               f"turn {turn}: {got}, counted {counted}")
+        expect.same(done.stderr.count("died inside forever"), 1, done.stderr)
+        expect.same(home.run("report").stdout.count("died inside forever"), 1, "in the text")
+
+
+@cli.case
+def a_torn_end_is_told(home, expect):
+    program = compile_guest(home)
+    record(home, program, "fib")
+    whole = calls(objects(home, expect, "report"))
+    image = os.path.join(home.top, "hark.data", "image.1")
+    with open(image, "r+b") as file:
+        file.truncate(112 + 8 * 5 + 4)
+    done = home.run("report", "--format", "json")
+    expect.same(done.returncode, 0, "exit status")
+    expect("cannot be read" in done.stderr and "image.1" in done.stderr, done.stderr)
+    got = sum(calls(json.loads(line) for line in done.stdout.splitlines()).values())
+    expect(0 < got < sum(whole.values()), f"{got} calls")
+
+
+# ---- graph --------------------------------------------------------------------------------------
+
+@cli.case
+def a_tree_holds_every_call(home, expect):
+    program = compile_guest(home)
+    for case in ("fib", "qsort", "deep", "threads"):
+        _, counted = record(home, program, case)
+        nodes = objects(home, expect, "graph")
+        got = {}
+        for node in nodes:
+            got[node["function"]] = got.get(node["function"], 0) + node["calls"]
+        expect.same(got, counted, f"{case}: calls")
+        by_id = {node["id"]: node for node in nodes}
+        below = dict.fromkeys(by_id, 0)
+        for node in nodes:
+            if node["parent"] is None:
+                expect.same(node["depth"], 0, "depth of the outermost")
+            else:
+                expect.same(node["depth"], by_id[node["parent"]]["depth"] + 1, "depth")
+                below[node["parent"]] += node["total_ns"]
+        for node in nodes:
+            expect.same(node["total_ns"] - below[node["id"]], node["self_ns"], f"{node}")
+        drawn = home.run("graph").stdout.splitlines()
+        expect.same(len(drawn), len(nodes) + 1, f"{case}: a line for each path")
+
+
+@cli.case
+def callers_and_callees(home, expect):
+    program = compile_guest(home)
+    _, counted = record(home, program, "fib")
+    for mode in ("trace", "profile"):
+        record(home, program, "fib", mode=mode)
+        row, = objects(home, expect, "graph", "--function", "fi?")
+        expect.same((row["function"], row["calls"]), ("fib", counted["fib"]), mode)
+        expect.same([(a["function"], a["calls"]) for a in row["callers"]],
+                    [(None, 1), ("fib", counted["fib"] - 1)], "callers")
+        expect.same([(a["function"], a["calls"]) for a in row["callees"]],
+                    [("fib", counted["fib"] - 1)], "callees")
+        text = home.run("graph", "--function", "fib").stdout
+        expect("called by (outside)" in text and "calls fib" in text, text)
+    done = home.run("graph", "--function", "nobody")
+    expect.same((done.returncode, done.stdout), (1, ""), "a function that is not there")
+    expect("nobody" in done.stderr, done.stderr)
+
+
+@cli.case
+def a_profile_has_edges_alone(home, expect):
+    program = compile_guest(home)
+    _, counted = record(home, program, "qsort", mode="profile")
+    got = {}
+    for arc in objects(home, expect, "graph"):
+        got[arc["function"]] = got.get(arc["function"], 0) + arc["calls"]
+    expect.same(got, counted, "calls")
+    expect("no call paths" in home.run("graph").stdout, "it says so")
+
+
+# ---- diff ---------------------------------------------------------------------------------------
+
+@cli.case
+def what_changed(home, expect):
+    program = compile_guest(home)
+    _, before = record(home, program, "fib", data="a")
+    _, after = record(home, program, "qsort", data="b")
+    rows = objects(home, expect, "diff", "a", "b")
+    expect.same({r["function"]: r["before"]["calls"] for r in rows if r["before"]}, before, "before")
+    expect.same({r["function"]: r["after"]["calls"] for r in rows if r["after"]}, after, "after")
+    expect.same(sorted(r["function"] for r in rows), sorted(set(before) | set(after)), "once each")
+    expect.same(objects(home, expect, "report", "--data", "a", "--diff", "b"), rows, "report --diff")
+    changes = [abs((r["after"] or {"total_ns": 0})["total_ns"]
+                   - (r["before"] or {"total_ns": 0})["total_ns"]) for r in rows]
+    expect.same(changes, sorted(changes, reverse=True), "the greatest change first")
+    same = home.run("diff", "a", "a").stdout.splitlines()
+    expect.same(len(same), len(before) + 1, "rows of the same trace twice")
+    expect(all(line.split()[4:10:2] == ["0", "0", "0"] for line in same[1:]), f"{same}")
+
+
+cli.main(__doc__)
