@@ -249,7 +249,8 @@ static void put_death(const struct replay *r, const struct call *innermost)
 	fputs(deep ? "✗ died inside " : "✗ died outside of all calls", r->to);
 	if (deep > count) {
 		put_tame(r->to, outermost->function->name, strlen(outermost->function->name));
-		fprintf(r->to, deep > count + 1 ? " › (%" PRIu32 " more)" : "", deep - count - 1);
+		if (deep > count + 1)
+			fprintf(r->to, " › (%" PRIu32 " more)", deep - count - 1);
 		fputs(" › ", r->to);
 	}
 	while (count) {

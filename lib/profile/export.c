@@ -147,7 +147,7 @@ static int make_room(struct export_functions *f, uint32_t number)
 	}
 	if (f->count == f->room) {
 		uint32_t room = f->room ? 2 * f->room : 64;
-		const struct function **rows = more(f->rows, sizeof *rows, room);
+		const struct function **rows = more(f->rows, sizeof(struct function *), room);
 
 		if (!rows)
 			return -ENOMEM;

@@ -17,12 +17,14 @@ enum { MANY = 200000 };
 
 #define MARK "@DATA@"
 
-extern const char flamegraph_page[], flamegraph_page_end[];
+extern const char flamegraph_page[];
+extern const uint64_t flamegraph_page_bytes;
 __asm__(".pushsection .rodata\n"
-	".globl flamegraph_page, flamegraph_page_end\n"
-	".hidden flamegraph_page, flamegraph_page_end\n"
+	".globl flamegraph_page, flamegraph_page_bytes\n"
+	".hidden flamegraph_page, flamegraph_page_bytes\n"
 	"flamegraph_page: .incbin \"lib/profile/flamegraph.html\"\n"
-	"flamegraph_page_end:\n"
+	"flamegraph_page_end: .balign 8\n"
+	"flamegraph_page_bytes: .quad flamegraph_page_end - flamegraph_page\n"
 	".popsection\n");
 
 struct flamegraph {
@@ -183,15 +185,15 @@ static void put_data(struct export *e)
 static int flamegraph_close(struct export *e)
 {
 	struct flamegraph *g = e->state;
-	size_t bytes = (size_t)(flamegraph_page_end - flamegraph_page);
-	const char *mark = memmem(flamegraph_page, bytes, MARK, strlen(MARK));
+	const char *page = flamegraph_page, *end = page + flamegraph_page_bytes;
+	const char *mark = memmem(page, flamegraph_page_bytes, MARK, strlen(MARK));
 
 	export_fail(e, paths_sort(&g->paths));
 	if (!e->error && mark) {
-		fwrite(flamegraph_page, 1, (size_t)(mark - flamegraph_page), e->to);
+		fwrite(page, 1, (size_t)(mark - page), e->to);
 		put_data(e);
 		mark += strlen(MARK);
-		fwrite(mark, 1, (size_t)(flamegraph_page_end - mark), e->to);
+		fwrite(mark, 1, (size_t)(end - mark), e->to);
 	}
 	paths_fini(&g->paths);
 	export_functions_fini(&g->functions);

@@ -100,7 +100,7 @@ static uint64_t module_of(struct export *e, const struct function *f)
 	for (size_t i = p->module_count; i > 0; i--)
 		if (p->modules[i - 1] == path || strcmp(p->modules[i - 1], path) == 0)
 			return i;
-	const char **modules = realloc(p->modules, (p->module_count + 1) * sizeof *modules);
+	const char **modules = realloc(p->modules, (p->module_count + 1) * sizeof(char *));
 	if (!modules) {
 		export_fail(e, -ENOMEM);
 		return 0;

@@ -49,7 +49,7 @@ static int make_room(struct speedscope *s, uint32_t depth)
 		room *= 2;
 	if (room == s->room)
 		return 0;
-	const struct call **open = realloc(s->open, room * sizeof *open);
+	const struct call **open = realloc(s->open, room * sizeof(struct call *));
 	if (!open)
 		return -ENOMEM;
 	s->open = open;

@@ -41,11 +41,11 @@ static int grow(struct numbering *n)
 
 int64_t numbering_of(struct numbering *n, uint64_t key, bool *first)
 {
-	struct numbering_slot *slot = n->room ? find(n, key) : NULL;
+	int64_t number = numbering_find(n, key);
 
-	*first = !slot || !slot->number;
+	*first = number < 0;
 	if (!*first)
-		return slot->number - 1;
+		return number;
 	if (n->count == INT32_MAX)
 		return -EOVERFLOW;
 	if (n->count >= n->room / 2) {
@@ -53,8 +53,8 @@ int64_t numbering_of(struct numbering *n, uint64_t key, bool *first)
 
 		if (rc != 0)
 			return rc;
-		slot = find(n, key);
 	}
+	struct numbering_slot *slot = find(n, key);
 	slot->key = key;
 	slot->number = ++n->count;
 	return slot->number - 1;
@@ -62,9 +62,10 @@ int64_t numbering_of(struct numbering *n, uint64_t key, bool *first)
 
 int64_t numbering_find(const struct numbering *n, uint64_t key)
 {
-	const struct numbering_slot *slot = n->room ? find(n, key) : NULL;
-
-	return slot && slot->number ? (int64_t)slot->number - 1 : -ENOENT;
+	if (!n->room)
+		return -ENOENT;
+	uint32_t number = find(n, key)->number;
+	return number ? (int64_t)number - 1 : -ENOENT;
 }
 
 void numbering_fini(struct numbering *n)

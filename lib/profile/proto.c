@@ -16,31 +16,37 @@ void proto_fini(struct proto *p)
 	*p = (struct proto){ 0 };
 }
 
-static bool make_room(struct proto *p, size_t count)
+/* Where `count` bytes may be appended; NULL: there is no memory. */
+static uint8_t *make_room(struct proto *p, size_t count)
 {
 	size_t cap = p->cap ? p->cap : 256;
 
-	if (p->failed || p->cap - p->len >= count)
-		return !p->failed;
+	if (p->failed)
+		return NULL;
+	if (p->at && p->cap - p->len >= count)
+		return p->at + p->len;
 	while (cap - p->len < count && cap < SIZE_MAX / 4)
 		cap *= 2;
 	uint8_t *at = cap - p->len < count ? NULL : realloc(p->at, cap);
 	if (!at) {
 		p->failed = true;
-		return false;
+		return NULL;
 	}
 	p->at = at;
 	p->cap = cap;
-	return true;
+	return at + p->len;
 }
 
 void proto_raw(struct proto *p, uint64_t value)
 {
-	if (!make_room(p, VARINT_MOST))
+	uint8_t *to = make_room(p, VARINT_MOST);
+
+	if (!to)
 		return;
 	for (; value >= 0x80; value >>= 7)
-		p->at[p->len++] = (uint8_t)(value | 0x80);
-	p->at[p->len++] = (uint8_t)value;
+		*to++ = (uint8_t)(value | 0x80);
+	*to++ = (uint8_t)value;
+	p->len = (size_t)(to - p->at);
 }
 
 void proto_number(struct proto *p, unsigned field, uint64_t value)
@@ -53,9 +59,10 @@ void proto_bytes(struct proto *p, unsigned field, const void *bytes, size_t coun
 {
 	proto_raw(p, field << 3 | BYTES);
 	proto_raw(p, count);
-	if (!make_room(p, count) || !count)
+	uint8_t *to = make_room(p, count);
+	if (!to || !count)
 		return;
-	memcpy(p->at + p->len, bytes, count);
+	memcpy(to, bytes, count);
 	p->len += count;
 }
 
@@ -73,10 +80,10 @@ void proto_text_of(struct proto *p, unsigned field, const char *text, size_t byt
 	for (size_t i = 0, length; i < bytes; i += length) {
 		length = escape_utf8(text + i, bytes - i, &point);
 		bool bad = point == ESCAPE_INVALID;
-		if (!make_room(&valid, length + sizeof replacement))
+		uint8_t *to = make_room(&valid, length + sizeof replacement);
+		if (!to)
 			break;
-		memcpy(valid.at + valid.len, bad ? replacement : text + i,
-		       bad ? sizeof replacement : length);
+		memcpy(to, bad ? replacement : text + i, bad ? sizeof replacement : length);
 		valid.len += bad ? sizeof replacement : length;
 	}
 	proto_message(p, field, &valid);
