@@ -92,10 +92,9 @@ static uint64_t put_string(struct pprof *p, const char *text)
 	return p->string_count++;
 }
 
-static uint64_t module_of(struct export *e, const struct function *f)
+static uint64_t module_of(struct export *e, const char *path)
 {
 	struct pprof *p = e->state;
-	const char *path = f->path ? f->path : "";
 
 	for (size_t i = p->module_count; i > 0; i--)
 		if (p->modules[i - 1] == path || strcmp(p->modules[i - 1], path) == 0)
@@ -131,7 +130,7 @@ static uint64_t location_of(struct export *e, const struct function *f)
 		return id;
 	uint64_t name = put_string(p, f->name);
 	uint64_t file = put_string(p, f->file ? f->file : "");
-	uint64_t mapping = module_of(e, f);
+	uint64_t mapping = module_of(e, f->path ? f->path : "");
 	proto_clear(&p->message);
 	proto_number(&p->message, FUNCTION_ID, id);
 	proto_number(&p->message, FUNCTION_NAME, name);
@@ -197,6 +196,9 @@ static void put_profile(struct export *e)
 	proto_number(&p->all, PROFILE_TIME, (uint64_t)e->dir->realtime_ns);
 	if (e->dir->command)
 		proto_number(&p->all, PROFILE_COMMENT, put_string(p, e->dir->command));
+	/* The first module is taken for the program itself. */
+	if (e->dir->image_count && e->dir->images[0].path)
+		module_of(e, e->dir->images[0].path);
 	for (uint32_t at = paths_next(&p->paths, PATHS_NONE); at && !e->error;
 	     at = paths_next(&p->paths, at)) {
 		if (p->paths.rows[at].function)

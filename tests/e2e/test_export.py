@@ -191,8 +191,9 @@ def pprof(home, expect):
     expected = {(thread, ";".join(map(name_of, path.split(";")))): row
                 for (thread, path), row in paths().items()}
     expect.same(pprof_rows(profile), expected, "samples")
-    expect.same(sorted(os.path.basename(strings[m["filename"][0]]) for m in profile["mapping"]),
-                ["child", "known", "libevil.so"], "modules")
+    modules = [os.path.basename(strings[m["filename"][0]]) for m in profile["mapping"]]
+    expect.same(sorted(modules), ["child", "known", "libevil.so"], "modules")
+    expect.same(modules[0], "known", "the program itself comes first")
 
 
 # ---- folded, speedscope, callgrind, ctf ---------------------------------------------------------
