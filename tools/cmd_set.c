@@ -24,6 +24,11 @@ static int make_trace(const struct place_session *found, const char *path)
 {
 	char why[1024], session[PLACE_PATH];
 
+	if (!*path) {
+		cli_say("session %d has no place for a trace: where it was started is gone",
+			found->control.first_pid);
+		return -ENOENT;
+	}
 	data_session(path, session, sizeof session);
 	if (strcmp(session, found->dir) == 0)
 		return 0;

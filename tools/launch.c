@@ -93,6 +93,10 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 	plan->preload = l->preload;
 	plan->trace = trace;
 	int error = data_path(plan->config, trace, why, why_bytes);
+	if (error && !stamps) { /* nobody has asked for it */
+		*trace = '\0';
+		error = 0;
+	}
 	if (!error && stamps)
 		error = data_make(trace, why, why_bytes);
 	if (!error && stamps && data_listen(plan->config, trace) != 0) {

@@ -72,6 +72,9 @@ WRONG = [
     ("--ring", "-1", ["64K"]),
     ("--ring", "18446744073709551616", ["64K"]),
     ("--ring", " 4M", ["64K"]),
+    ("--stamp", "traec", ["no such mode", "trace, profile, flight"]),
+    ("--stamp", "flight:1X", ["not a size", "such as flight:1M"]),
+    ("--data", "", ["no path"]),
     ("--exit-timeout", "5", ["500ms"]),
     ("--exit-timeout", "-5s", ["500ms"]),
     ("--exit-timeout", "9999d", ["1d"]),
@@ -357,7 +360,7 @@ def full_disk_and_a_moved_file(home, expect):
             row = home.session(child)
             filled(filler, but=256 << 10)
             session.do("seq -f 'line %.0f of many' 5000 >&2")
-            cli.wait_for(lambda: stats(home, child)["sinks"][1]["error"])
+            cli.wait_for(lambda: any(sink["error"] for sink in stats(home, child)["sinks"]))
             os.rename(log, moved)
             begun = read(moved)
             session.do("seq -f 'line %.0f of many' 5001 5010 >&2")

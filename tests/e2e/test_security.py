@@ -211,7 +211,7 @@ def a_daemon_that_gave_up_its_rights(home, expect):
     script = home.file("drops.py", DROPS)
     done = home.run("run", "--to", f"file:{out}?format=json", sys.executable, "-I", script)
     expect.same(done.returncode, 0, "exit status")
-    expect.same(done.stdout.split("\n"), ["readable 0", "writable 8192", ""], "mappings")
+    expect.same(done.stdout.split("\n"), ["readable 0", "writable 12288", ""], "mappings")
     cli.wait_for(lambda: not os.listdir(home.runtime))
     expect.same([m["msg"] for m in harness.read_messages(out)], ["still said"], "heard")
 
