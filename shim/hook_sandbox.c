@@ -55,6 +55,32 @@ static struct before enter_sandbox(void)
 	return before;
 }
 
+/* What takes the right to read the clock away, of which stamping a record would be the end. It is taken
+ * from one thread only; the times of others stand still with it, but nobody dies. */
+static bool stops_clock(int option, unsigned long a)
+{
+	return (option == PR_SET_SECCOMP && a == SECCOMP_MODE_STRICT) ||
+	       (option == PR_SET_TSC && a == PR_TSC_SIGSEGV);
+}
+
+static bool stop_clock(bool wanted)
+{
+	if (!wanted || !shim_listening() || !shim.session.ring.counter || thread_borrows())
+		return false;
+	clock_freeze(clock_ticks(true));
+	shim.session.ring.counter = false;
+	atomic_fetch_add(&shim.epoch->stamp, STAMP_CHANGE); /* all stamps go the slow way */
+	return true;
+}
+
+static void restart_clock(bool stopped)
+{
+	if (stopped) {
+		shim.session.ring.counter = true;
+		clock_freeze(0);
+	}
+}
+
 static void leave_sandbox(struct before before)
 {
 	if (!before.changed)
@@ -74,16 +100,21 @@ HOOKED int prctl(int option, ...)
 	unsigned long a = va_arg(arguments, unsigned long), b = va_arg(arguments, unsigned long);
 	unsigned long c = va_arg(arguments, unsigned long), d = va_arg(arguments, unsigned long);
 	va_end(arguments);
+	bool stopped = stop_clock(stops_clock(option, a));
 	if (__builtin_expect(option != PR_SET_SECCOMP, 1)) {
 		int result = REAL(prctl)(option, a, b, c, d);
+		if (result != 0)
+			restart_clock(stopped);
 		if (option == PR_SET_NAME && result == 0)
 			thread_renamed();
 		return result;
 	}
 	struct before before = enter_sandbox();
 	int result = REAL(prctl)(option, a, b, c, d);
-	if (result != 0)
+	if (result != 0) {
 		leave_sandbox(before);
+		restart_clock(stopped);
+	}
 	return result;
 }
 
@@ -282,12 +313,16 @@ static long by_name(long number, long a, long b, long c, long d, long e, long f)
 static long sandboxed(bool wanted, long number, long a, long b, long c, long d, long e, long f)
 {
 	struct before before = { 0 };
+	bool stopped = stop_clock(number == SYS_prctl ? stops_clock((int)a, (unsigned long)b)
+						      : a == SECCOMP_SET_MODE_STRICT);
 
 	if (wanted)
 		before = enter_sandbox();
 	long result = REAL(syscall)(number, a, b, c, d, e, f);
-	if (result != 0) /* above 0: a thread that could not be taken along */
+	if (result != 0) { /* above 0: a thread that could not be taken along */
 		leave_sandbox(before);
+		restart_clock(stopped);
+	}
 	return result;
 }
 

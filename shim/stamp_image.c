@@ -381,6 +381,12 @@ bool stamp_image(void)
 	uint32_t mode = follow_session();
 	if (mode == STAMP_OFF)
 		return false;
+	if (shim.session.control->clock.counter && !shim.session.ring.counter) /* it stands still */
+		return s->image == stamp_image_number() && !s->stopped &&
+		       stamp_stop(TRACE_GAP_SANDBOX, "sandbox");
+	/* Whoever recorded before goes on; nobody begins, since that takes system calls. */
+	if (shim.sandboxed && s->image != stamp_image_number())
+		return false;
 	if (!is_image())
 		return false;
 	if (s->image != image.number || s->mode != mode) {

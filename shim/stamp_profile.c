@@ -52,6 +52,8 @@ struct profile {
 
 static void *map(size_t bytes)
 {
+	if (shim.sandboxed)
+		return NULL;
 	void *at = sysio_map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return sysio_is_error(at) ? NULL : at;
 }

@@ -30,7 +30,7 @@ enum {
 
 uint64_t stamp_now(void)
 {
-	return clock_ticks(shim.session.control->clock.counter != 0);
+	return clock_ticks(shim.session.ring.counter);
 }
 
 /* ---- room ------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 	struct stamp *s = &stamp;
 	struct clock_base now;
 
-	clock_base_now(&now, shim.session.control->clock.counter != 0);
+	clock_base_now(&now, shim.session.ring.counter);
 	struct trace_segment head = {
 		.bytes = bytes,
 		.kind = kinds[s->mode & STAMP_MODE],
@@ -74,7 +74,8 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		.fiber = s->stack ? s->stack->fiber : 0,
 	};
 
-	sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
+	if (!shim.sandboxed)
+		sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
 	memcpy(segment, &head, sizeof head);
 	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
 	s->epoch = now.ticks >> STAMP_EPOCH_BITS;
@@ -309,7 +310,7 @@ static void end(struct stamp *s)
 		if (s->mode != STAMP_PROFILE)
 			stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
 	}
-	if (!s->stopped && !s->deeper && shim.session.control->clock.counter)
+	if (!s->stopped && !s->deeper && shim.session.ring.counter)
 		*(s->mode == STAMP_PROFILE ? &s->profiling : &s->seen) = s->known;
 	s->busy = false;
 	release_signals(s);

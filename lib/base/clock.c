@@ -4,6 +4,7 @@
 #include "lib/base/clock.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/sysio.h"
@@ -17,10 +18,29 @@ void clock_use(clock_function function)
 		read_clock = function;
 }
 
+enum { FROZEN_STEP_NS = 100000 };
+
+static _Atomic uint64_t frozen_ticks, frozen_ns;
+
+void clock_freeze(uint64_t ticks)
+{
+	if (ticks)
+		frozen_ns = clock_monotonic_ns();
+	frozen_ticks = ticks;
+}
+
+uint64_t clock_slow_ticks(void)
+{
+	uint64_t ticks = frozen_ticks;
+	return ticks ? ticks : clock_monotonic_ns();
+}
+
 uint64_t clock_monotonic_ns(void)
 {
 	struct timespec ts;
 
+	if (__builtin_expect(frozen_ticks != 0, 0))
+		return atomic_fetch_add(&frozen_ns, FROZEN_STEP_NS);
 	read_clock(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

@@ -28,6 +28,12 @@ void clock_use(clock_function function);
 	/* Instead of clock_gettime(), which another library may have taken over to show the program a
 	 * time of its own. NULL: nothing changes. Before there are threads. */
 uint64_t clock_monotonic_ns(void);
+void clock_freeze(uint64_t ticks);
+	/* The process, or a thread of it, is about to lose the right to read any clock (seccomp's strict mode,
+	 * PR_SET_TSC): from now on ticks are these, and monotonic time is what it was, a little later each
+	 * time that it is asked for, so that whoever waits by it comes to an end. 0: thaws. Whoever has
+	 * passed `counter` to clock_ticks() passes false from now on. */
+uint64_t clock_slow_ticks(void);
 int64_t clock_realtime_ns(void);
 bool clock_counter_usable(void);
 	/* whether the kernel keeps time by the time-stamp counter. Reads a file of /sys: not for the shim. */
@@ -45,7 +51,7 @@ static inline uint64_t clock_ticks(bool counter)
 		return value;
 	}
 #endif
-	return clock_monotonic_ns();
+	return clock_slow_ticks();
 }
 
 /* Turns ticks into time. One process's: the collector's or a reader's. */

@@ -235,6 +235,20 @@ def the_disk_is_full(home, expect):
 
 
 @cli.case
+def sandboxed(home, expect):
+    """T10: behind a filter that kills: what there is room for is recorded, then a gap, and no call."""
+    program = compile_guest(home, "stamps.c", "stamps")
+    for mode in ("trace", "flight:64K", "profile"):
+        status, counted, trace = stamped(home, program, "sandbox", mode=mode)
+        expect.same(status, 0, f"{mode}: exit status")
+        got = trace.calls()
+        expect(177 <= got["fib"] <= counted["fib"], f"{mode}: {got}, counted {counted}")
+        if mode == "trace":
+            expect.same([r.detail for t in trace.threads.values() for r in t.records
+                         if r.kind == "gap"], [2], "gaps")
+
+
+@cli.case
 def the_one_before_is_kept(home, expect):
     """The trace that is there becomes .old; what is no trace is refused, and the program runs."""
     program = compile_guest(home, "stamps.c", "stamps")

@@ -179,6 +179,26 @@ for condition_name, words in CONDITIONS.items():
 
 
 @cli.case
+def without_a_clock(home, expect):
+    """T10: seccomp's strict mode and PR_SET_TSC kill who reads the clock: we do not, and the rest arrives."""
+    strict = harness.build("../e2e/guests/strict.c")
+    out = os.path.join(home.top, "out")
+    for what in "seccomp", "tsc":
+        for way in "prctl", "syscall":
+            argv = [strict, what, way]
+            native = subprocess.run(argv, capture_output=True, check=False, timeout=cli.LIMIT)
+            heard = subprocess.run([*hark("--to", f"file:{out}?format=raw"), *argv], env=home.env(),
+                                   cwd=home.top, capture_output=True, check=False,
+                                   timeout=cli.LIMIT)
+            expect.same((heard.returncode, heard.stderr), (native.returncode, b""), f"{what} {way}")
+            expect.same(native.returncode, 3, f"{what} {way}: natively")
+            cli.wait_for(lambda: os.path.exists(out) and not os.listdir(home.runtime))
+            with open(out, "rb") as file:
+                expect.same(file.read(), native.stderr, f"{what} {way}: what arrived")
+            os.unlink(out)
+
+
+@cli.case
 def errno_is_zero(home, expect):
     for options in [], ["--to", "file:x"], ["--to", "unix:nobody", "--exit-timeout", "0"]:
         done = home.run("run", *options, "--", GUEST, "say-errno")

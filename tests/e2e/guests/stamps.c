@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <ucontext.h>
@@ -277,6 +280,18 @@ OWN static void forever(void)
 		fib(12);
 }
 
+/* From here on, any system call but read, write and exit is the end. */
+OWN static void sandboxed(void)
+{
+	COUNT();
+	fib(10);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+		exit(7);
+	deep(3000);
+	fib(22);
+	syscall(SYS_exit, 0);
+}
+
 PLAIN static void *kill_us(void *argument)
 {
 	usleep((unsigned)(intptr_t)argument);
@@ -324,6 +339,8 @@ PLAIN int main(int argc, char **argv)
 		loads(argv[2], argv[3]);
 	else if (strcmp(which, "forever") == 0)
 		forever();
+	else if (strcmp(which, "sandbox") == 0)
+		sandboxed();
 	else if (strcmp(which, "killed") == 0)
 		killed_after((unsigned)atoi(argv[3]));
 	else if (strcmp(which, "exit") == 0)
