@@ -449,8 +449,10 @@ int deliver_record(struct collector *c)
 
 int deliver_expire(struct collector *c)
 {
-	int64_t now = c->caught_up ? deliver_time(c) : deliver_time_of(c);
-	int error = assemble_expire(&c->lines, now, emit, c);
+	int64_t now = deliver_time(c);
+	/* Before a collector's first record, that is long ago: the rest may be behind an open claim. */
+	int64_t until = c->caught_up ? now : deliver_time_of(c);
+	int error = assemble_expire(&c->lines, until, now, emit, c);
 	return error ? error : stream_expire(c);
 }
 

@@ -238,22 +238,23 @@ int assemble_feed(struct assembler *a, const struct assemble_bytes *in, size_t *
 
 /* ---- time ---- */
 
-static int expire(struct assembler *a, enum pending_list which, int64_t hold_ns, int64_t now_ns,
+static int expire(struct assembler *a, enum pending_list which, int64_t hold_ns, int64_t until_ns,
 		  assemble_emit emit, void *arg)
 {
 	int error = 0;
 
-	pending_not_after(a, which, now_ns);
-	while (!error && a->lists[which].first && pending_due(a, which, hold_ns) <= now_ns)
+	while (!error && a->lists[which].first && pending_due(a, which, hold_ns) <= until_ns)
 		error = send_on(a, a->lists[which].first, emit, arg);
 	return error;
 }
 
-int assemble_expire(struct assembler *a, int64_t now_ns, assemble_emit emit, void *arg)
+int assemble_expire(struct assembler *a, int64_t until_ns, int64_t now_ns, assemble_emit emit,
+		    void *arg)
 {
-	int error = expire(a, PENDING_PLAIN, ASSEMBLE_HOLD_NS, now_ns, emit, arg);
-
-	return error ? error : expire(a, PENDING_REDRAWN, ASSEMBLE_REDRAWN_NS, now_ns, emit, arg);
+	pending_not_after(a, PENDING_PLAIN, now_ns);
+	pending_not_after(a, PENDING_REDRAWN, now_ns);
+	int error = expire(a, PENDING_PLAIN, ASSEMBLE_HOLD_NS, until_ns, emit, arg);
+	return error ? error : expire(a, PENDING_REDRAWN, ASSEMBLE_REDRAWN_NS, until_ns, emit, arg);
 }
 
 int assemble_end(struct assembler *a, uint32_t pid, assemble_emit emit, void *arg)

@@ -91,9 +91,11 @@ int assemble_feed(struct assembler *a, const struct assemble_bytes *in, size_t *
 	/* *done: how many bytes of `in` are consumed, before and after; 0 at first. 0: all are. -EAGAIN:
 	 * emit refused; call again with the same input and *done. Where memory is short, lines are sent
 	 * on early as partial. */
-int assemble_expire(struct assembler *a, int64_t now_ns, assemble_emit emit, void *arg);
-	/* Sends on the lines that have waited too long. now_ns: by the clock of time_ns; lines from the
-	 * future count as from now. 0 or -EAGAIN. */
+int assemble_expire(struct assembler *a, int64_t until_ns, int64_t now_ns, assemble_emit emit,
+		    void *arg);
+	/* Sends on the lines that have waited too long. until_ns: up to when all that was written is here;
+	 * now_ns: the present. Both by the clock of time_ns; lines from the future count as from now, but
+	 * not as from until_ns, which may lie far behind. 0 or -EAGAIN. */
 int assemble_end(struct assembler *a, uint32_t pid, assemble_emit emit, void *arg);
 	/* The process has ended: sends on its lines. pid 0: all lines. 0 or -EAGAIN. */
 void assemble_echo(struct assembler *a, int64_t now_ns, assemble_emit echo, void *arg);

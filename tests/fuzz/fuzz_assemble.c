@@ -154,7 +154,7 @@ static void load_anything(struct model *m)
 	if (assemble_load(&other, buffer, (size_t)n))
 		CHECK(!other.pending_lines && !other.pending_bytes);
 	pending = other.pending_bytes;
-	CHECK(assemble_expire(&other, m->now_ns, take_anything, &bytes) == 0);
+	CHECK(assemble_expire(&other, m->now_ns, m->now_ns, take_anything, &bytes) == 0);
 	CHECK(assemble_end(&other, 0, take_anything, &bytes) == 0);
 	CHECK(bytes == pending && !other.pending_lines && !other.pending_bytes);
 	assemble_fini(&other);
@@ -210,7 +210,7 @@ static void step(struct model *m)
 		m->refuse = next(m);
 		break;
 	case 5:
-		while (assemble_expire(&m->a, m->now_ns, take, m))
+		while (assemble_expire(&m->a, m->now_ns, m->now_ns, take, m))
 			CHECK(m->has_refused);
 		CHECK(m->echoes || assemble_deadline(&m->a) > m->now_ns);
 		break;

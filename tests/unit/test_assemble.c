@@ -260,12 +260,12 @@ static void test_expire(void **state)
 	feed(t, 2, 1050 * MS, "later");
 	feed(t, 1, 1100 * MS, "typed");
 	assert_true(assemble_deadline(&t->a) == 1200 * MS);
-	assert_int_equal(assemble_expire(&t->a, 1200 * MS - 1, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, 1200 * MS - 1, 1200 * MS, catch_line, &t->c), 0);
 	assert_int_equal(t->c.count, 0);
 	t->c.refuse = 1;
-	assert_int_equal(assemble_expire(&t->a, 1200 * MS, catch_line, &t->c), -EAGAIN);
+	assert_int_equal(assemble_expire(&t->a, 1200 * MS, 1200 * MS, catch_line, &t->c), -EAGAIN);
 	assert_int_equal(t->a.pending_lines, 2);
-	assert_int_equal(assemble_expire(&t->a, 1200 * MS, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, 1200 * MS, 1200 * MS, catch_line, &t->c), 0);
 	expect(t, &at, "prompt> typed", false);
 	assert_true(t->c.line[0].time_ns == 1000 * MS);
 	assert_int_equal(t->c.count, 1);
@@ -273,7 +273,7 @@ static void test_expire(void **state)
 	/* the rest is a line of its own */
 	feed(t, 1, 1210 * MS, " more\n");
 	expect(t, &at, " more", true);
-	assert_int_equal(assemble_expire(&t->a, INT64_MAX, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, INT64_MAX, INT64_MAX, catch_line, &t->c), 0);
 	expect(t, &at, "later", false);
 	expect_nothing_pending(t);
 }
@@ -287,15 +287,34 @@ static void test_expire_with_wrong_times(void **state)
 	feed(t, 1, INT64_MAX, "future");
 	feed(t, 2, INT64_MIN, "past");
 	feed(t, 3, 500 * MS, "now");
-	assert_int_equal(assemble_expire(&t->a, 500 * MS, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, 500 * MS, 500 * MS, catch_line, &t->c), 0);
 	assert_int_equal(t->c.count, 0);
 	assert_true(assemble_deadline(&t->a) == 700 * MS);
-	assert_int_equal(assemble_expire(&t->a, 700 * MS, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, 700 * MS, 700 * MS, catch_line, &t->c), 0);
 	expect(t, &at, "future", false);
 	assert_true(t->c.line[0].time_ns == INT64_MAX);
 	expect(t, &at, "past", false);
 	expect(t, &at, "now", false);
 	expect_nothing_pending(t);
+}
+
+/* Who is behind, however far, learns nothing of how old a line is. */
+static void test_expire_behind(void **state)
+{
+	struct test *t = *state;
+	unsigned at = 0;
+
+	feed(t, 1, 500 * MS, "plain");
+	feed(t, 2, 500 * MS, "re\bdrawn");
+	assert_int_equal(assemble_expire(&t->a, 0, 600 * MS, catch_line, &t->c), 0);
+	assert_true(assemble_deadline(&t->a) == 700 * MS);
+	assert_int_equal(assemble_expire(&t->a, 699 * MS, 2000 * MS, catch_line, &t->c), 0);
+	assert_int_equal(t->c.count, 0);
+	assert_int_equal(assemble_expire(&t->a, 700 * MS, 2000 * MS, catch_line, &t->c), 0);
+	expect(t, &at, "plain", false);
+	assert_int_equal(t->c.count, 1);
+	assert_true(assemble_deadline(&t->a) == 1500 * MS);
+	assert_int_equal(assemble_end(&t->a, 0, catch_line, &t->c), 0);
 }
 
 static void test_redrawn_lines_are_held(void **state)
@@ -315,22 +334,24 @@ static void test_redrawn_lines_are_held(void **state)
 
 			feed_bytes(t, &in);
 		}
-		assert_int_equal(assemble_expire(&t->a, 999 * MS, catch_line, &t->c), 0);
+		assert_int_equal(assemble_expire(&t->a, 999 * MS, 999 * MS, catch_line, &t->c), 0);
 		assert_int_equal(t->c.count, 0);
 		feed(t, 1, 900 * MS, "."); /* silence begins anew */
-		assert_int_equal(assemble_expire(&t->a, 1000 * MS, catch_line, &t->c), 0);
+		assert_int_equal(assemble_expire(&t->a, 1000 * MS, 1000 * MS, catch_line, &t->c),
+				 0);
 		assert_int_equal(t->c.count, 1);
 		assert_string_equal(t->c.line[0].text, redrawn[i]);
 		assert_int_equal(t->c.line[0].tid, 2);
 		assert_true(assemble_deadline(&t->a) == 1900 * (int64_t)MS);
-		assert_int_equal(assemble_expire(&t->a, 1900 * (int64_t)MS, catch_line, &t->c), 0);
+		assert_int_equal(assemble_expire(&t->a, 1900 * (int64_t)MS, 1900 * (int64_t)MS,
+						 catch_line, &t->c), 0);
 		expect_nothing_pending(t);
 		forget(&t->c);
 	}
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		assert_false(assemble_is_redrawn(plain[i], strlen(plain[i])));
 		feed(t, 1, 0, plain[i]);
-		assert_int_equal(assemble_expire(&t->a, 200 * MS, catch_line, &t->c), 0);
+		assert_int_equal(assemble_expire(&t->a, 200 * MS, 200 * MS, catch_line, &t->c), 0);
 		assert_int_equal(t->c.count, 1);
 		assert_string_equal(t->c.line[0].text, plain[i]);
 		forget(&t->c);
@@ -399,6 +420,7 @@ int main(void)
 		PLAIN(test_total_limit),
 		PLAIN(test_expire),
 		PLAIN(test_expire_with_wrong_times),
+		PLAIN(test_expire_behind),
 		PLAIN(test_redrawn_lines_are_held),
 		PLAIN(test_refusals),
 		PLAIN(test_refusal_in_the_middle),

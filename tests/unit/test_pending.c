@@ -52,7 +52,7 @@ static void test_echo_of_what_was_sent_on(void **state)
 	feed(t, 1, 0, "abc");
 	assemble_echo(&t->a, 8 * MS, catch_line, &t->c);
 	expect(t, &at, "abc", false);
-	assert_int_equal(assemble_expire(&t->a, 200 * MS, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&t->a, 200 * MS, 200 * MS, catch_line, &t->c), 0);
 	expect(t, &at, "abc", false);
 	assert_int_equal(t->c.line[1].shown, 3);
 	feed(t, 1, 201 * MS, "def"); /* a line of its own: not shown so far */
@@ -280,7 +280,7 @@ static void test_save_and_load(void **state)
 	forget(&t->c);
 	at = 0;
 	assert_true(assemble_deadline(&other) == 205 * MS);
-	assert_int_equal(assemble_expire(&other, 207 * MS, catch_line, &t->c), 0);
+	assert_int_equal(assemble_expire(&other, 207 * MS, 207 * MS, catch_line, &t->c), 0);
 	expect(t, &at, "shown in part", false);
 	assert_int_equal(t->c.line[0].shown, 13);
 	assert_true(t->c.line[0].time_ns == 5 * MS);
@@ -375,7 +375,7 @@ static void test_load_of_anything(void **state)
 			assert_int_equal(other.pending_lines, error ? 0 : 2);
 			assemble_echo(&other, 0, catch_line, &t->c);
 			forget(&t->c);
-			assert_int_equal(assemble_expire(&other, 0, catch_line, &t->c), 0);
+			assert_int_equal(assemble_expire(&other, 0, 0, catch_line, &t->c), 0);
 			assert_int_equal(assemble_end(&other, 0, catch_line, &t->c), 0);
 			assert_int_equal(other.pending_bytes, 0);
 			for (unsigned at = 0; at < t->c.count; at++)

@@ -348,6 +348,45 @@ static void test_threads(void **state)
 	assert_int_equal(count_of(raw, "\ntalker"), TALKERS * WORDS - 1); /* not one inside another */
 }
 
+/* ---- a collector that begins behind an open claim ------------------------------------------------- */
+
+static jmp_buf away;
+
+static void jump_away(const char *name)
+{
+	if (strcmp(name, "ring_claimed") == 0) {
+		testpoint_handler = NULL;
+		longjmp(away, 1);
+	}
+}
+
+/* It has read no record, so it knows nothing of the time: what its predecessor left is not old. */
+static void test_begins_behind_an_open_claim(void **state)
+{
+	(void)state;
+	case_begin("file:@/json?format=json");
+	say("begin ");
+	case_settle();
+	if (!setjmp(away)) {
+		testpoint_handler = jump_away;
+		say_as(writer_other(), "is claimed, no more");
+		fail();
+	}
+	case_succeed();
+	case_round();
+	assert_false(scene.c.caught_up);
+	case_wait(RING_PATIENCE_NS);
+	case_settle();
+	assert_true(scene.c.caught_up);
+	expect_file("json", "");
+	say("end\n");
+	case_settle();
+	const char *json = case_got("json");
+	assert_int_equal(expect_gapless(json, 1), 1);
+	assert_int_equal(count_of(json, "\"msg\":\"begin end\""), 1);
+	assert_null(strstr(json, "partial"));
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -360,6 +399,7 @@ int main(void)
 		CASE(test_progress),
 		CASE(test_nothing_before_its_checkpoint),
 		CASE(test_threads),
+		CASE(test_begins_behind_an_open_claim),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
