@@ -6,7 +6,8 @@
  * ACCOUNT is a file that is mapped: per thread, how many messages were begun and how many calls have
  * returned. It outlives every way to die, so whoever reads it knows what must have been heard.
  * A message is "RUN thread number padding.", one call each. HOW: write, fprintf, syslog, mixed.
- * LONG: every so many messages one is some 40 kB long, but for syslog; 0: none. END says how the
+ * LONG: every so many messages one is some 40 kB long, but for syslog; 0: none. It is written, always:
+ * the C library would make several calls of it, and time may pass between these. END says how the
  * process ends when the first thread is done; with a + before it, all threads are waited for, else the
  * others are interrupted where they are. THREAD: the number of the first thread; the second role
  * that exec starts goes on with the numbers above.
@@ -54,7 +55,7 @@ static void say(uint64_t thread, uint64_t number, char *text)
 
 	memset(text + head, 'a' + (int)(number % 26), pad);
 	memcpy(text + length, ".\n", 3);
-	if (*way == 'w') {
+	if (*way == 'w' || pad == LONGEST) {
 		/* A program would go on with the rest of a short write; hark never writes short. */
 		for (size_t at = 0; at < length + 2;) {
 			ssize_t n = write(STDERR_FILENO, text + at, length + 2 - at);

@@ -84,10 +84,8 @@ def varied(kind, rng):
     if plan.trouble == "both" and plan.end == "exec":
         plan.end = "exit"
     plan.long_every = plan.long_every or rng.choice([0, 0, 0, 5000])
-    if plan.format == "raw" and plan.long_every:
-        plan.how = "write"  # the C library cuts what is long into several calls
     if plan.trouble in ("stop", "both"):
-        plan.long_every = 0  # a line may take too long then, or be the C library's to cut
+        plan.long_every = 0  # a line may take too long then
     plan.ring = rng.choice(["64K", "256K", "1M", "4M"])
     return plan
 
