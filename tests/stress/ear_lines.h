@@ -114,37 +114,6 @@ static struct gap *cut_of(uint64_t tid, int letter)
 	return NULL;
 }
 
-/* The rest of a long message, of which hark has sent on the beginning: its writer stood still for so
- * long, or died. Whether the line is one. */
-static bool take_rest(const char *line, size_t bytes, uint64_t seq)
-{
-	const char *end = line + bytes, *at = memmem(line, bytes, "msg", 3);
-
-	at = at ? at + 3 : line;
-	while (at < end && strchr("\":=", *at))
-		at++;
-	const char *from = at;
-	while (at < end && *at == *from)
-		at++;
-	if (from == end || (*from != '.' && !islower((unsigned char)*from)) ||
-	    (at < end && !strchr(".\" ", *at)))
-		return false;
-	if (seq && seq <= me->seq)
-		return !live_name; /* again */
-	me->seq = seq ? seq : me->seq;
-	struct gap *cut = cut_of(tid_in(line, end), *from);
-	if (!cut)
-		return loses;
-	if (*from != '.' && (at == end || *at != '.'))
-		return true; /* nor is this the end */
-	if (cut->from == me->last[cut->slot] + 1) {
-		me->last[cut->slot]++;
-		me->messages++;
-	}
-	*cut = me->cuts[--me->cuts_count];
-	return true;
-}
-
 /* The furthest is left as it is. */
 static void heard_again(const char *line, size_t bytes, struct said now)
 {
@@ -199,13 +168,49 @@ static void take_message(const char *line, size_t bytes, const char *at)
 		note_gap(me->gaps, &me->gaps_count, slot, me->last[slot] + 1, number - 1);
 	me->last[slot] = number;
 	me->messages++;
-	if (seq) {
-		if (seq <= me->seq)
-			odd("seq goes back", line, bytes);
+	if (seq && seq <= me->seq) { /* on a terminal, the number may be cut by a kill */
+		odd("seq goes back", line, bytes);
+	} else if (seq) {
 		me->seq = seq;
 		said[seq % REMEMBERED] = (struct said){ seq, slot, number };
 	}
 	measure(line, bytes);
+}
+
+/* The rest of a long message, of which hark has sent on the beginning: its writer stood still for so
+ * long, or died. Whether the line is one. */
+static bool take_rest(const char *line, size_t bytes, uint64_t seq)
+{
+	const char *end = line + bytes, *at = memmem(line, bytes, "msg", 3);
+
+	at = at ? at + 3 : line;
+	while (at < end && strchr("\":=", *at))
+		at++;
+	const char *from = at;
+	while (at < end && *at == *from)
+		at++;
+	if (from == end || (*from != '.' && !islower((unsigned char)*from)))
+		return false;
+	if ((size_t)(end - at) > run_bytes && memcmp(at, run, run_bytes) == 0) {
+		take_message(line, bytes, at); /* among bytes, another went on in the same line */
+		return true;
+	}
+	if (at < end && !strchr(".\" ", *at))
+		return false;
+	if (seq && seq <= me->seq)
+		return !live_name; /* again */
+	me->seq = seq ? seq : me->seq;
+	struct gap *cut = cut_of(tid_in(line, end), *from);
+	if (!cut)
+		return loses;
+	if (*from != '.' && (at == end || *at != '.'))
+		return true; /* nor is this the end */
+	if (cut->from == me->last[cut->slot] + 1) {
+		me->last[cut->slot]++;
+		me->messages++;
+	}
+	*cut = me->cuts[--me->cuts_count];
+	return true;
 }
 
 /* By hark, or by a shell of its child's end. */
