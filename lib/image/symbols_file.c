@@ -35,6 +35,11 @@ static void read_note(struct symbols_file *file, Elf_Data *data)
 	}
 }
 
+static Elf_Type note_type(const GElf_Phdr *segment)
+{
+	return segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR;
+}
+
 /* By segments, which every program has, and by sections: in debug files segments are empty. */
 static void read_build_id(struct symbols_file *file, size_t segments)
 {
@@ -45,9 +50,9 @@ static void read_build_id(struct symbols_file *file, size_t segments)
 	for (size_t i = 0; i < segments; i++) {
 		if (gelf_getphdr(file->elf, (int)i, &segment) && segment.p_type == PT_NOTE &&
 		    segment.p_offset <= INT64_MAX && segment.p_filesz <= NOTES_MOST)
-			read_note(file, elf_getdata_rawchunk(
-						file->elf, (int64_t)segment.p_offset, segment.p_filesz,
-						segment.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR));
+			read_note(file, elf_getdata_rawchunk(file->elf, (int64_t)segment.p_offset,
+							     segment.p_filesz,
+							     note_type(&segment)));
 	}
 	while (!file->build_id[0] && (scn = elf_nextscn(file->elf, scn))) {
 		if (gelf_getshdr(scn, &section) && section.sh_type == SHT_NOTE &&
