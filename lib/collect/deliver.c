@@ -314,7 +314,8 @@ static int deliver_message(struct collector *c)
 		return result < 0 ? result : 0;
 	const struct said said = {
 		.kind = r->kind, .pid = r->pid, .tid = r->tid, .detail = r->detail,
-		.time_ns = deliver_time_of(c), .ticks = r->ticks, .bytes = r->payload, .count = r->bytes,
+		.time_ns = deliver_time_of(c), .ticks = r->ticks,
+		.bytes = r->payload, .count = r->bytes,
 		.ident_bytes = ident_of(r->kind, r->flags & RECORD_CONTINUES, r->payload, r->bytes),
 		.partial = r->flags & RECORD_MORE,
 	};

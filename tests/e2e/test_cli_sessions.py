@@ -193,7 +193,9 @@ def salvage(home, expect):
     expect.same(child.wait(cli.LIMIT), -signal.SIGKILL, "the program's end")
     kill_collector(row)
     cli.wait_for(lambda: not any(cli.lives(row[key]) for key in ("collector_pid", "guardian_pid")))
-    first, second = home.run("true").stderr, home.run("true").stderr
+    # a pair that was just beginning might still be on its way, for three seconds
+    first = cli.wait_for(lambda: home.run("true").stderr)
+    second = home.run("true").stderr
     expect("hark salvage" in first, f"not announced: {first!r}")
     expect("hark salvage" not in second, f"announced again: {second!r}")
     done = home.run("salvage", "--to", "file:rest?format=json", row["dir"])
