@@ -161,7 +161,7 @@ static void tell_module(const struct stamp_module *module, const char *name)
 }
 
 /* glibc's own table of what is loaded: without a lock, and good in signal handlers. */
-extern int _dl_find_object(void *address, struct dl_find_object *found) __attribute__((weak));
+#pragma weak _dl_find_object
 
 static bool find_object(uintptr_t address, struct dl_find_object *found)
 {

@@ -80,19 +80,22 @@ static void *take(struct profile *p, size_t bytes)
 	return p->at - bytes;
 }
 
-static bool grow_segment(struct profile *p)
+/* NULL: recording has stopped. */
+static struct trace_profile *grow_segment(struct profile *p)
 {
 	uint32_t bytes = p->segment ? p->segment->bytes * 2 : TRACE_SEGMENT_LEAST;
 
 	if (bytes > TRACE_SEGMENT_MOST)
 		bytes = TRACE_SEGMENT_MOST;
+	struct trace_segment *segment = NULL;
 	if (p->piece_count == MAPS)
-		return stamp_stop(TRACE_GAP_MEMORY, "memory");
-	if (shim.sandboxed)
-		return stamp_stop(TRACE_GAP_SANDBOX, "sandbox");
-	struct trace_segment *segment = segment_map(stamp_file(), bytes);
-	if (sysio_is_error(segment))
-		return stamp_stop(TRACE_GAP_DISK, "disk");
+		stamp_stop(TRACE_GAP_MEMORY, "memory");
+	else if (shim.sandboxed)
+		stamp_stop(TRACE_GAP_SANDBOX, "sandbox");
+	else if (sysio_is_error(segment = segment_map(stamp_file(), bytes)))
+		stamp_stop(TRACE_GAP_DISK, "disk");
+	if (!segment || sysio_is_error(segment))
+		return NULL;
 	keep(p, segment, bytes);
 	struct trace_profile *head = (struct trace_profile *)(segment + 1);
 	size_t room = bytes - sizeof *segment - sizeof *head;
@@ -100,19 +103,22 @@ static bool grow_segment(struct profile *p)
 	stamp_head(segment, bytes);
 	p->segment = segment;
 	p->head = head;
-	return true;
+	return head;
 }
 
 static struct trace_edge *new_edge(struct profile *p, uint64_t caller, uint64_t callee)
 {
 	if (p->edges >= MOST_EDGES && p->others)
 		return p->others;
-	if ((!p->head || p->head->used == p->head->slots) && !grow_segment(p))
+	struct trace_profile *head = p->head;
+	if (!head || head->used == head->slots)
+		head = grow_segment(p);
+	if (!head)
 		return p->others;
-	struct trace_edge *edge = (struct trace_edge *)(p->head + 1) + p->head->used;
+	struct trace_edge *edge = (struct trace_edge *)(void *)(head + 1) + head->used;
 	edge->caller = caller;
 	edge->callee = callee;
-	p->head->used++;
+	head->used++;
 	if (++p->edges == MOST_EDGES) {
 		edge->callee = TRACE_EDGE_OTHERS;
 		p->others = edge;

@@ -20,8 +20,8 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		return 2;
 	int tsc = strcmp(argv[1], "tsc") == 0, by_number = strcmp(argv[2], "syscall") == 0;
-	long option = tsc ? PR_SET_TSC : PR_SET_SECCOMP;
-	long value = tsc ? PR_TSC_SIGSEGV : SECCOMP_MODE_STRICT;
+	int option = tsc ? PR_SET_TSC : PR_SET_SECCOMP;
+	unsigned long value = tsc ? PR_TSC_SIGSEGV : SECCOMP_MODE_STRICT;
 
 	say("before\n");
 	if (by_number ? syscall(SYS_prctl, option, value, 0, 0, 0) : prctl(option, value, 0, 0, 0))
