@@ -132,7 +132,7 @@ static struct profile *begin(struct stamp *s)
 
 	if (!p)
 		return NULL;
-	p->table = map(FIRST_FUNCTIONS * sizeof *p->table);
+	p->table = map(FIRST_FUNCTIONS * sizeof(void *));
 	p->slots = FIRST_FUNCTIONS;
 	if (!p->table)
 		return NULL;
@@ -150,7 +150,7 @@ void stamp_profile_forget(void)
 	for (uint32_t i = 0; i < p->piece_count; i++)
 		sysio_unmap(p->pieces[i].at, p->pieces[i].bytes);
 	if (p->table)
-		sysio_unmap(p->table, p->slots * sizeof *p->table);
+		sysio_unmap(p->table, p->slots * sizeof(void *));
 	memset(p, 0, sizeof *p);
 }
 
@@ -159,7 +159,7 @@ void stamp_profile_rename(void)
 	struct profile *p = stamp.profile;
 
 	if (p && p->table)
-		memset(p->table, 0, p->slots * sizeof *p->table);
+		memset(p->table, 0, p->slots * sizeof(void *));
 	if (p)
 		p->used = 0;
 }
@@ -194,7 +194,7 @@ static bool grow_table(struct profile *p)
 	struct profile old = *p, new = *p;
 
 	new.slots *= 2;
-	new.table = map(new.slots * sizeof *new.table);
+	new.table = map(new.slots * sizeof(void *));
 	if (!new.table)
 		return false;
 	for (uint32_t i = 0; i < old.slots; i++)
@@ -202,7 +202,7 @@ static bool grow_table(struct profile *p)
 			insert(&new, old.table[i]);
 	p->table = new.table; /* first: indices of the old one fit into it */
 	p->slots = new.slots;
-	sysio_unmap(old.table, old.slots * sizeof *old.table);
+	sysio_unmap(old.table, old.slots * sizeof(void *));
 	return true;
 }
 
