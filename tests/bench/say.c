@@ -4,7 +4,6 @@
  *	say write|fprintf|syslog cost ROUNDS    ns per call in bursts, with pauses: one line of JSON on fd 1
  *	say write|fprintf|syslog flood N T      N lines by T threads, as fast as they go
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
