@@ -107,7 +107,8 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 		return error;
 	error = session_create(plan, l->dir, why, why_bytes);
 	if (!error && stamps) {
-		error = data_identify(trace, l->dir, plan->command, plan->first_pid, why, why_bytes);
+		error = data_identify(trace, l->dir, plan->command, plan->first_pid, why,
+				      why_bytes);
 		if (error) {
 			place_remove(l->dir);
 			return error;

@@ -173,7 +173,8 @@ size_t join_save(const struct joiner *all, void *buffer)
 	to += sizeof head;
 	for (const struct joined *j = all->first; j; j = j->next) {
 		struct saved_call call = {
-			.time_ns = j->time_ns, .ticks = j->ticks, .pid = j->pid, .tid = j->tid, .detail = j->detail,
+			.time_ns = j->time_ns, .ticks = j->ticks,
+			.pid = j->pid, .tid = j->tid, .detail = j->detail,
 			.fd = j->fd, .source = j->source, .kind = j->kind,
 			.bytes = (uint32_t)j->bytes, .passed = (uint32_t)j->passed,
 			.flags = (j->mirrored ? MIRRORED : 0u) | (j->continued ? CONTINUED : 0u) |

@@ -327,7 +327,8 @@ static int take_stamp(const struct taking *t)
 		return refuse_as(t, -EINVAL, "no such mode");
 	if (mode == 4) {
 		mode = 3;
-		int rc = take_number(t, parse_size, t->value + sizeof flight - 1, "not a size", &bytes);
+		const char *size = t->value + sizeof flight - 1;
+		int rc = take_number(t, parse_size, size, "not a size", &bytes);
 		if (rc)
 			return rc;
 	}

@@ -237,8 +237,8 @@ static void what_is_said_of_values(void **state)
 {
 	(void)state;
 	bad("file:x?format=jsn",
-	    "format=jsn: no such format; did you mean \"json\"? accepted: raw, text, json, trace, logfmt, "
-	    "rfc5424, rfc3164, pretty");
+	    "format=jsn: no such format; did you mean \"json\"? accepted: raw, text, json, trace, "
+	    "logfmt, rfc5424, rfc3164, pretty");
 	bad("file:x?size=10Q", "size=10Q: not a size; " SIZES);
 	bad("file:x?queue=1K", "queue=1K: out of range; accepted: 64K to 1G, such as 8M");
 	bad("file:x?queue=2G", "queue=2G: out of range; accepted: 64K to 1G, such as 8M");
