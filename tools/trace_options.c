@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/filter.h"
 #include "lib/base/parse.h"
 
 void trace_options_init(struct trace_options *options)
@@ -23,21 +24,6 @@ void trace_options_fini(struct trace_options *options)
 	options->glob_count = 0;
 }
 
-/* The end of the glob that s begins with. The commas of `f<int, char>(int, int)` are its own. */
-static size_t glob_length(const char *s)
-{
-	size_t length = 0;
-	unsigned inside = 0;
-
-	for (; s[length] && (s[length] != ',' || inside); length++) {
-		if (strchr("<(", s[length]))
-			inside++;
-		else if (strchr(">)", s[length]) && inside)
-			inside--;
-	}
-	return length;
-}
-
 static int wrong(const struct cli *cli, const char *what)
 {
 	cli_say("%s %s: %s; `hark %s --help` says more", cli->option, cli->value, what,
@@ -47,16 +33,25 @@ static int wrong(const struct cli *cli, const char *what)
 
 static int take_globs(struct trace_options *options, const struct cli *cli, const char **list)
 {
+	static struct filter all;
+	const char *why;
 	size_t count = 0;
 
+	filter_init(&all);
+	for (size_t i = 0; options->only[i]; i++)
+		filter_add(&all, options->only[i], false, &why);
+	for (size_t i = 0; options->never[i]; i++)
+		filter_add(&all, options->never[i], true, &why);
+	if (filter_add(&all, cli->value, list == options->never, &why) != 0)
+		return wrong(cli, why);
+	while (list[count])
+		count++;
 	while (list[count])
 		count++;
 	for (const char *s = cli->value; *s;) {
-		size_t length = glob_length(s);
-		char *glob = length ? strndup(s, length) : NULL;
+		size_t length = filter_length(s);
+		char *glob = strndup(s, length);
 
-		if (!length)
-			return wrong(cli, "a name or glob is missing");
 		if (!glob || count == TRACE_GLOBS) {
 			free(glob);
 			return wrong(cli, "these are more globs than it can hold (64)");
@@ -64,10 +59,9 @@ static int take_globs(struct trace_options *options, const struct cli *cli, cons
 		options->globs[options->glob_count++] = glob;
 		list[count++] = glob;
 		s += length;
-		if (*s == ',' && !*++s)
-			return wrong(cli, "a name or glob is missing");
+		s += *s == ',';
 	}
-	return count ? 1 : wrong(cli, "a name or glob is missing");
+	return 1;
 }
 
 static int take_number(const struct cli *cli, uint64_t most, uint64_t *number)

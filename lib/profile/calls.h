@@ -58,7 +58,7 @@ struct mark {
 };
 
 struct calls_filter {
-	const char *const *only, *const *never; /* function globs, each list ended by NULL; NULL: none.
+	const char *const *only, *const *never; /* lists as in lib/base/filter.h, ended by NULL; NULL: none.
 				    * only: these and what they call; never: not these, nor what they call */
 	const char *module;        /* glob */
 	uint32_t depth;            /* how many levels are shown; 0: all */

@@ -39,11 +39,12 @@ static void judge(struct walk *walk, struct stack *stack, struct frame *frame,
 	const struct calls_filter *f = &walk->calls->filter;
 	const struct frame *outer = frame->outer;
 
-	frame->within = outer->within || named->flags & NAMES_ONLY;
-	frame->without = outer->without || named->flags & NAMES_NEVER;
+	const struct filter_rules *rules = &walk->calls->names.paths.rules;
+
+	frame->path = filter_step(rules, outer->path, named->fits);
 	frame->call.caller = shown_around(outer, stack);
 	frame->call.depth = frame->call.caller ? frame->call.caller->depth + 1 : 0;
-	if (frame->without || (f->only && !frame->within) || named->flags & NAMES_HIDDEN ||
+	if (!filter_wants(rules, frame->path) || named->flags & NAMES_HIDDEN ||
 	    (f->depth && frame->call.depth >= f->depth))
 		frame->state = FRAME_HIDDEN;
 	else

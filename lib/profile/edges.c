@@ -34,10 +34,18 @@ static struct named *function_of(struct calls *calls, const struct trace_thread 
 			  address & OFFSET_MASK);
 }
 
-static bool shown(const struct calls *calls, const struct named *named)
+/* By the function itself, and by its caller where the filter asks for that: who was further out, nobody
+ * knows any more. */
+static bool shown(const struct calls *calls, const struct named *named, const struct named *caller)
 {
-	return !(named->flags & (NAMES_NEVER | NAMES_HIDDEN)) &&
-	       (!calls->filter.only || named->flags & NAMES_ONLY);
+	const struct filter_rules *rules = &calls->names.paths.rules;
+	struct filter_state state = { 0, 0 };
+
+	if (caller)
+		state = filter_step(rules, state, caller->fits);
+	state = filter_step(rules, state, named->fits);
+	state.ever = state.now;
+	return filter_wants(rules, state) && !(named->flags & NAMES_HIDDEN);
 }
 
 static int visit_edge(struct calls *calls, const struct trace_thread *thread,
@@ -50,8 +58,8 @@ static int visit_edge(struct calls *calls, const struct trace_thread *thread,
 		return -ENOMEM;
 	*edge = (struct edge){
 		.thread = thread,
-		.caller = caller && shown(calls, caller) ? &caller->function : NULL,
-		.callee = shown(calls, callee) ? &callee->function : NULL,
+		.caller = caller && shown(calls, caller, NULL) ? &caller->function : NULL,
+		.callee = shown(calls, callee, caller) ? &callee->function : NULL,
 		.calls = from->calls,
 		.total_ns = ns_of(calls->dir, from->total),
 		.self_ns = ns_of(calls->dir, from->self),

@@ -21,10 +21,26 @@ struct names_file {
 	struct symbols *symbols;   /* NULL: not without memory, or nothing to read */
 };
 
+static int take_paths(struct names *names, const char *const *lists, bool never)
+{
+	const char *why;
+	int rc = 0;
+
+	for (; rc == 0 && lists && *lists; lists++)
+		rc = filter_add(&names->paths, *lists, never, &why);
+	return rc;
+}
+
 int names_init(struct names *names, struct trace_dir *dir, const struct calls_filter *filter)
 {
 	*names = (struct names){ .dir = dir, .filter = filter, .mask = KEYS_AT_FIRST - 1,
 				 .chain_mask = KEYS_AT_FIRST - 1 };
+	filter_init(&names->paths);
+	int rc = filter ? take_paths(names, filter->only, false) : 0;
+	if (rc == 0 && filter)
+		rc = take_paths(names, filter->never, true);
+	if (rc != 0)
+		return rc;
 	names->keys = calloc(KEYS_AT_FIRST, sizeof *names->keys);
 	names->chains = calloc(KEYS_AT_FIRST, sizeof(struct named *));
 	if (names->keys && names->chains)
@@ -102,29 +118,12 @@ static const struct trace_module *module_of(const struct names *names, uint64_t 
 
 /* ---- functions --------------------------------------------------------------------------------- */
 
-static bool fits_any(const char *const *globs, const char *name, const char *linkage)
+static unsigned judge(const struct calls_filter *filter, const struct function *f)
 {
-	for (; globs && *globs; globs++)
-		if (parse_glob(*globs, name) || (linkage && parse_glob(*globs, linkage)))
-			return true;
-	return false;
-}
+	bool hidden = filter && filter->module && !parse_glob(filter->module, f->module) &&
+		      !parse_glob(filter->module, f->path);
 
-static unsigned judge(const struct calls_filter *filter, const struct function *f,
-		      const char *linkage)
-{
-	unsigned flags = 0;
-
-	if (!filter)
-		return 0;
-	if (fits_any(filter->only, f->name, linkage))
-		flags |= NAMES_ONLY;
-	if (fits_any(filter->never, f->name, linkage))
-		flags |= NAMES_NEVER;
-	if (filter->module && !parse_glob(filter->module, f->module) &&
-	    !parse_glob(filter->module, f->path))
-		flags |= NAMES_HIDDEN;
-	return flags;
+	return hidden ? NAMES_HIDDEN : 0;
 }
 
 static int number_it(struct names *names, struct named *named)
@@ -168,7 +167,9 @@ static struct named *make(struct names *names, struct names_file *file, uint64_t
 		free(named);
 		return NULL;
 	}
-	named->flags = judge(names->filter, &named->function, symbol ? symbol->linkage : NULL);
+	named->flags = judge(names->filter, &named->function);
+	named->fits = filter_fits(&names->paths, named->function.name,
+				  symbol ? symbol->linkage : NULL, named->function.path);
 	return named;
 }
 

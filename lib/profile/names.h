@@ -7,14 +7,16 @@
 #ifndef HARK_PROFILE_NAMES_H
 #define HARK_PROFILE_NAMES_H
 
+#include "lib/base/filter.h"
 #include "lib/profile/calls.h"
 
 /* What a filter says of a function. */
-enum { NAMES_ONLY = 1, NAMES_NEVER = 2, NAMES_HIDDEN = 4 };
+enum { NAMES_HIDDEN = 1 };
 
 struct named {
 	struct function function;
 	unsigned flags;
+	uint32_t fits;             /* elements of the filter's paths */
 	const void *file;          /* for names.c */
 	struct named *next;
 };
@@ -28,6 +30,7 @@ struct names_key {
 struct names {
 	struct trace_dir *dir;
 	const struct calls_filter *filter;
+	struct filter paths;       /* its `only` and `never` */
 	struct names_key *keys;
 	uint64_t mask;
 	size_t used;
@@ -39,7 +42,7 @@ struct names {
 };
 
 int names_init(struct names *names, struct trace_dir *dir, const struct calls_filter *filter);
-	/* 0 or -ENOMEM */
+	/* 0, -ENOMEM, or -EINVAL: the filter's lists are none. Must not be moved afterwards. */
 void names_fini(struct names *names);
 struct named *names_slow(struct names *names, uint64_t where, uint64_t offset);
 	/* NULL: without memory */

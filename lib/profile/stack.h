@@ -7,6 +7,7 @@
 #ifndef HARK_PROFILE_STACK_H
 #define HARK_PROFILE_STACK_H
 
+#include "lib/base/filter.h"
 #include "lib/profile/calls.h"
 
 enum frame_state {
@@ -20,7 +21,7 @@ struct frame {
 	struct frame *outer, *inner; /* inner: there for the next call */
 	struct frame *told_next;   /* of those that are told of late, together */
 	enum frame_state state;
-	bool within, without;      /* below a function of `only`, of `never` */
+	struct filter_state path;  /* how far in the filter's paths */
 };
 
 struct stack {
