@@ -20,6 +20,7 @@
 #include "tests/stress/ledger.h"
 
 enum { WORKERS = 8, VOICES = 2, STATUS = 7 };
+_Static_assert(WORKERS * VOICES <= SLOTS && SLOTS <= 26, "a slot and a letter for each voice");
 
 struct voice {
 	unsigned slot;
@@ -58,13 +59,13 @@ static void take_over(unsigned slot)
 static void say(unsigned slot, uint64_t number, unsigned way, char *text)
 {
 	int letter;
-	size_t pad = padding(number, &letter);
+	size_t pad = padding(ledger, slot, number, &letter);
 	int head = snprintf(text, 100, "%s %u %llu ", run, slot, (unsigned long long)number);
 	size_t length = (size_t)head + pad;
 
 	memset(text + head, letter, pad);
 	memcpy(text + length, ".\n", 3);
-	if (way == 0 || pad == LONGEST) { /* libc cuts what is long into several calls */
+	if (way == 0 || pad == ledger->long_bytes) { /* libc cuts what is long into several calls */
 		for (size_t at = 0; at < length + 2;) {
 			ssize_t n = write(STDERR_FILENO, text + at, length + 2 - at);
 			if (n <= 0)

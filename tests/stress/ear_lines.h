@@ -70,11 +70,41 @@ static uint64_t tid_in(const char *line, const char *end)
 	return figure_in(line, end, "\"tid\":", " tid=");
 }
 
-static void note_gap(struct gap *gaps, uint64_t *count, uint64_t slot, uint64_t from, uint64_t to)
+/* A message is there, whole, for the first time. */
+static void count_message(uint64_t slot, uint64_t number)
 {
-	if (*count < GAPS)
-		gaps[*count] = (struct gap){ slot, from, to };
-	++*count;
+	if (number > me->last[slot] + 1) {
+		if (me->gaps_count < GAPS)
+			me->gaps[me->gaps_count] =
+				(struct gap){ slot, me->last[slot] + 1, number - 1 };
+		me->gaps_count++;
+	}
+	me->last[slot] = number;
+	me->messages++;
+}
+
+/* Its rest will not come. */
+static void leave_cut(uint64_t slot)
+{
+	struct begun *b = &me->begun[slot];
+
+	if (b->number > me->last[slot]) {
+		if (me->cuts_count < CUTS)
+			me->cuts[me->cuts_count] = (struct gap){ slot, b->number, b->tid };
+		me->cuts_count++;
+	}
+	b->number = 0;
+}
+
+static void begin_message(uint64_t slot, uint64_t number, uint64_t tid, size_t bytes)
+{
+	struct begun *b = &me->begun[slot];
+
+	if (b->number && b->number < number)
+		leave_cut(slot);
+	b->number = number;
+	b->tid = tid;
+	b->bytes = bytes;
 }
 
 /* {"time":"2024-01-31T12:34:56.123456789Z",…: within the day, which is all that is needed. */
@@ -102,16 +132,39 @@ static void measure(const char *line, size_t bytes)
 		me->longest_ns[ours] = held;
 }
 
-/* The last message of that thread, and of that letter ('.': any), of which only the beginning has come. */
-static struct gap *cut_of(uint64_t tid, int letter)
+/* Its last piece has come. Whether there were all of them; without seq, one may have come again. */
+static bool end_message(uint64_t slot)
 {
-	for (uint64_t i = me->cuts_count < GAPS ? me->cuts_count : GAPS; i-- > 0;) {
-		int its;
-		padding(me->cuts[i].from, &its);
-		if (me->cuts[i].to == tid && (letter == '.' || letter == its))
-			return &me->cuts[i];
-	}
-	return NULL;
+	struct begun *b = &me->begun[slot];
+	int letter;
+
+	if (b->bytes < padding(ledger, slot, b->number, &letter) && !loses)
+		return false;
+	if (b->number > me->last[slot])
+		count_message(slot, b->number);
+	b->ended = b->number;
+	b->number = 0;
+	return true;
+}
+
+/* Whose rest that may be, by its thread and its letter ('.': any); SLOTS: nobody's. */
+static uint64_t slot_of_rest(uint64_t tid, int letter)
+{
+	uint64_t slot = 0;
+
+	while (slot < SLOTS && !(me->begun[slot].number && me->begun[slot].tid == tid &&
+				 (letter == '.' || letter == 'a' + (int)slot)))
+		slot++;
+	return slot;
+}
+
+/* Whether one with that letter has come in pieces before. */
+static bool has_ended(int letter)
+{
+	for (uint64_t slot = 0; slot < SLOTS; slot++)
+		if (me->begun[slot].ended && (letter == '.' || letter == 'a' + (int)slot))
+			return true;
+	return false;
 }
 
 /* The furthest is left as it is. */
@@ -131,6 +184,33 @@ static void heard_again(const char *line, size_t bytes, struct said now)
 		odd("another message with the same seq", line, bytes);
 }
 
+static void take_message(const char *line, size_t bytes, const char *at);
+static bool take_piece(const char *line, size_t bytes, const char *from, uint64_t seq);
+
+static const char *end_of_run(const char *at, const char *end, int letter)
+{
+	while (at < end && *at == letter)
+		at++;
+	return at;
+}
+
+/* The padding of a message that is not whole: its writer died, or stood still. Among bytes, others may
+ * go on in the same line. */
+static void take_beginning(const char *line, size_t bytes, const char *at, struct said now,
+			   int letter)
+{
+	const char *end = line + bytes, *rest = end_of_run(at, end, letter);
+	const char *other = memmem(at, (size_t)(end - at), run, run_bytes);
+	uint64_t tid = tid_in(at, end);
+
+	begin_message(now.slot, now.number, tid, (size_t)(rest - at));
+	if (rest != other && rest < end && islower((unsigned char)*rest) &&
+	    slot_of_rest(tid, *rest) != SLOTS)
+		take_piece(line, bytes, rest, now.seq);
+	else if (other)
+		take_message(line, bytes, other);
+}
+
 static void take_message(const char *line, size_t bytes, const char *at)
 {
 	const char *end = line + bytes;
@@ -141,33 +221,26 @@ static void take_message(const char *line, size_t bytes, const char *at)
 	at++;
 	uint64_t number = take_number(&at, end);
 	at++;
-	size_t pad = padding(number, &letter);
 	if (slot >= SLOTS || at > end) {
 		odd("torn", line, bytes);
 		return;
 	}
+	size_t pad = padding(ledger, slot, number, &letter);
 	bool whole = pad < (size_t)(end - at) && memcmp(at, pads[letter - 'a'], pad) == 0 &&
 		     at[pad] == '.';
-	if (!whole) { /* its writer died; among bytes, another may go on in the same line */
-		const char *other = memmem(at, (size_t)(end - at), run, run_bytes);
-		uint64_t tid = tid_in(at, end);
-		const struct gap *before = cut_of(tid, letter);
-		if (number > me->last[slot] && (!before || before->from != number))
-			note_gap(me->cuts, &me->cuts_count, slot, number, tid);
-		if (other)
-			take_message(line, bytes, other);
+	uint64_t seq = seq_in(at, end);
+	if (!whole) {
+		take_beginning(line, bytes, at, (struct said){ seq, slot, number }, letter);
 		return;
 	}
-	uint64_t seq = seq_in(at + pad, end);
 	if (number <= me->last[slot]) {
 		heard_again(line, bytes, (struct said){ seq, slot, number });
 		return;
 	}
 	back = may_repeat = false;
-	if (number > me->last[slot] + 1)
-		note_gap(me->gaps, &me->gaps_count, slot, me->last[slot] + 1, number - 1);
-	me->last[slot] = number;
-	me->messages++;
+	if (me->begun[slot].number && me->begun[slot].number < number)
+		leave_cut(slot);
+	count_message(slot, number);
 	if (seq && seq <= me->seq) { /* on a terminal, the number may be cut by a kill */
 		odd("seq goes back", line, bytes);
 	} else if (seq) {
@@ -177,8 +250,37 @@ static void take_message(const char *line, size_t bytes, const char *at)
 	measure(line, bytes);
 }
 
-/* The rest of a long message, of which hark has sent on the beginning: its writer stood still for so
- * long, or died. Whether the line is one. */
+/* From there on, the rest of a long message of which hark has sent on the beginning: its writer stood
+ * still for so long, or died. Among bytes, others may go on in the same line. */
+static bool take_piece(const char *line, size_t bytes, const char *from, uint64_t seq)
+{
+	const char *end = line + bytes, *at = end_of_run(from, end, *from);
+
+	if (from == end || (*from != '.' && !islower((unsigned char)*from)))
+		return false;
+	uint64_t slot = slot_of_rest(tid_in(line, end), *from);
+	/* Without seq, nothing else tells what comes again. */
+	bool is_known = slot != SLOTS || loses || (!seq && has_ended(*from));
+	bool again = seq && seq <= me->seq;
+	if (slot != SLOTS && *from != '.' && !again)
+		me->begun[slot].bytes += (size_t)(at - from);
+	if ((size_t)(end - at) > run_bytes && memcmp(at, run, run_bytes) == 0) {
+		take_message(line, bytes, at);
+		return true;
+	}
+	if (at < end && islower((unsigned char)*at) && is_known)
+		return take_piece(line, bytes, at, seq);
+	if (at < end && !strchr(".\" ", *at))
+		return false;
+	if (again)
+		return !live_name;
+	me->seq = seq ? seq : me->seq;
+	if (slot == SLOTS || (*from != '.' && (at == end || *at != '.')))
+		return is_known; /* nor is this the end */
+	return end_message(slot);
+}
+
+/* Whether the line is such a rest. */
 static bool take_rest(const char *line, size_t bytes, uint64_t seq)
 {
 	const char *end = line + bytes, *at = memmem(line, bytes, "msg", 3);
@@ -186,31 +288,7 @@ static bool take_rest(const char *line, size_t bytes, uint64_t seq)
 	at = at ? at + 3 : line;
 	while (at < end && strchr("\":=", *at))
 		at++;
-	const char *from = at;
-	while (at < end && *at == *from)
-		at++;
-	if (from == end || (*from != '.' && !islower((unsigned char)*from)))
-		return false;
-	if ((size_t)(end - at) > run_bytes && memcmp(at, run, run_bytes) == 0) {
-		take_message(line, bytes, at); /* among bytes, another went on in the same line */
-		return true;
-	}
-	if (at < end && !strchr(".\" ", *at))
-		return false;
-	if (seq && seq <= me->seq)
-		return !live_name; /* again */
-	me->seq = seq ? seq : me->seq;
-	struct gap *cut = cut_of(tid_in(line, end), *from);
-	if (!cut)
-		return loses;
-	if (*from != '.' && (at == end || *at != '.'))
-		return true; /* nor is this the end */
-	if (cut->from == me->last[cut->slot] + 1) {
-		me->last[cut->slot]++;
-		me->messages++;
-	}
-	*cut = me->cuts[--me->cuts_count];
-	return true;
+	return take_piece(line, bytes, at, seq);
 }
 
 /* By hark, or by a shell of its child's end. */

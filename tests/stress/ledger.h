@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 32, EARS = 5, GAPS = 1 << 16, DOUBTS = 1 << 18, LONGEST = 40000, LONG_EVERY = 4000 };
+enum { SLOTS = 16, EARS = 5, GAPS = 1 << 19, CUTS = 1 << 16, DOUBTS = 1 << 18, LONGEST = 40000 };
 enum mood { WAIT, TALK, REST, END };
 
 struct slot {
@@ -30,6 +31,13 @@ struct slot {
 
 struct gap {
 	uint64_t slot, from, to; /* numbers that did not come */
+};
+
+/* Of a long message, the beginning may come without the rest, and the rest later in lines of its own. */
+struct begun {
+	uint64_t number, tid; /* 0: none is open */
+	uint64_t bytes;       /* of its padding have come */
+	uint64_t ended;       /* the last that came in pieces */
 };
 
 struct heard {
@@ -45,7 +53,8 @@ struct heard {
 	uint64_t bytes;
 	uint64_t others;        /* lines that are no whole message of a talker's, nor hark's */
 	uint64_t last[SLOTS];   /* the furthest number */
-	struct gap gaps[GAPS], cuts[GAPS]; /* of a cut message, `to` is its thread */
+	struct begun begun[SLOTS];
+	struct gap gaps[GAPS], cuts[CUTS]; /* of a cut message, `to` is its thread */
 };
 
 struct ledger {
@@ -55,6 +64,7 @@ struct ledger {
 	_Atomic uint64_t doubts_count;
 	_Atomic uint64_t lives;         /* workers that were started */
 	_Atomic uint64_t workers;       /* that are there */
+	uint64_t long_every, long_bytes; /* messages of a slot's, and how long they are */
 	uint64_t spare;
 	struct slot slots[SLOTS];
 	struct heard heard[EARS];
@@ -80,10 +90,13 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static inline size_t padding(uint64_t number, int *letter)
+/* A long message's rest bears no number: its letter tells whose it is. */
+static inline size_t padding(const struct ledger *l, uint64_t slot, uint64_t number, int *letter)
 {
-	*letter = 'a' + (int)(number % 26);
-	return number % LONG_EVERY == LONG_EVERY - 1 ? LONGEST : number * 7919 % 97;
+	bool is_long = number % l->long_every == l->long_every - 1;
+
+	*letter = 'a' + (int)(is_long ? slot : number % 26);
+	return is_long ? l->long_bytes : number * 7919 % 97;
 }
 
 #endif

@@ -1,6 +1,7 @@
 """One session of test_soak.py: the plan of its troubles, and what came of it."""
 
 import contextlib
+import dataclasses
 import heapq
 import itertools
 import os
@@ -13,9 +14,9 @@ import subprocess
 import time
 import tty
 
-from ledger import (AGAIN, ANNOUNCED, BACKS, CLOSING, CUTS_COUNT, EARS, END, GAPS, GAPS_COUNT, HELD,
-                    HELD_OURS, LONGEST, LONGEST_OURS, MESSAGES, MOOD, ODD, OTHERS, REPEATED, REST, SLOTS,
-                    TALK, WORKERS, Ledger, count_within)
+from ledger import (AGAIN, ANNOUNCED, BACKS, CLOSING, CUTS, CUTS_COUNT, EARS, END, GAPS, GAPS_COUNT,
+                    HELD, HELD_OURS, LAST_AT, LONGEST, LONGEST_OURS, MESSAGES, MOOD, ODD, OTHERS,
+                    REPEATED, REST, SLOTS, TALK, WORKERS, Ledger, lost_in)
 from round import HARK, Session, harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -61,21 +62,47 @@ TROUBLES = [
 OF_HARK = ("kill collector", "kill guardian", "stop collector", "stop guardian")
 
 
+@dataclasses.dataclass
+class Kind:
+    """Of lives."""
+    name: str
+    pause: float = 0.07         # seconds between two troubles, on the average
+    long: tuple = (4000, 40000)  # every so many messages one of so many bytes
+    other: tuple = ()           # than TROUBLES has it; 0: never
+
+
+KINDS = [
+    Kind("mixed"),
+    # Who talks is killed in the middle of what is long; and that is cut, for it waits longer than
+    # lines are held.
+    Kind("talkers die", 0.015, (3, 6000), (("kill talker", 300, None), ("stop unix", 60, 0.6),
+                                           ("stop tcp", 60, 0.6))),
+    Kind("collectors die", 0.02, other=(("kill collector", 150, None), ("kill guardian", 50, None))),
+    Kind("hark left alone", other=tuple((what, 0, None) for what in OF_HARK)),
+]
+CALM = KINDS[3]
+
+
+@dataclasses.dataclass
+class Plan:
+    kind: Kind
+    ring: str
+    seed: int       # of the chorus
+    events: object  # endless: (pause, what, how long, a number for choices)
+
+
 def plan_of(seed, number):
-    """A life: its ring, whether hark's processes are left alone, and an endless list of
-    (pause, what, how long, a number for choices)."""
     rng = random.Random(f"{seed}.{number}")
-    ring = rng.choice(["64K", "256K", "256K", "1M"])
-    calm = number % 4 == 3
-    choices = [t for t in TROUBLES if not (calm and t[0] in OF_HARK)]
+    ring, kind = rng.choice(["64K", "256K", "256K", "1M"]), KINDS[number % len(KINDS)]
+    choices = list({t[0]: t for t in (*TROUBLES, *kind.other)}.values())
 
     def events():
         while True:
             what, _, longest = rng.choices(choices, [c[1] for c in choices])[0]
             # Now and then a second of peace, in which nobody may be held up.
-            pause = rng.expovariate(1 / 0.07) if rng.random() < 0.97 else 1
+            pause = rng.expovariate(1 / kind.pause) if rng.random() < 0.97 else 1
             yield pause, what, longest and rng.uniform(0.005, longest), rng.random()
-    return ring, calm, rng.getrandbits(48), events()
+    return Plan(kind, ring, rng.getrandbits(48), events())
 
 
 # ---- one session --------------------------------------------------------------------------------
@@ -87,10 +114,9 @@ FILES, CONSOLE = ("rotating", "small"), SINKS.index("console")
 class Life(Session):
     def __init__(self, seed, number, disk, stack):
         super().__init__(stack)
-        self.ring, self.calm, chorus_seed, self.events = plan_of(seed, number)
-        self.chorus_seed = chorus_seed
-        self.run = f"R{chorus_seed:012x}"
-        self.ledger = Ledger(os.path.join(self.shm, "ledger"))
+        self.plan = plan_of(seed, number)
+        self.run = f"R{self.plan.seed:012x}"
+        self.ledger = Ledger(os.path.join(self.shm, "ledger"), self.plan.kind.long)
         self.disk = disk or os.path.join(self.top, "disk")
         os.makedirs(self.disk, exist_ok=True)
         self.dirs = {"rotating": os.path.join(self.shm, "rotating"), "small": self.disk}
@@ -141,9 +167,9 @@ class Life(Session):
             self.start_ear(name)
         sinks = [word for spec in self.specs for word in ("--to", spec)]
         self.program = subprocess.Popen(
-            [HARK, "run", *sinks, "--ring", self.ring, "--capture", "stderr,stdout,syslog",
+            [HARK, "run", *sinks, "--ring", self.plan.ring, "--capture", "stderr,stdout,syslog",
              "--exit-timeout", "20s", "--", program("chorus"), self.ledger.path, self.run,
-             str(self.chorus_seed)],
+             str(self.plan.seed)],
             stdin=subprocess.DEVNULL, stdout=self.terminal, stderr=self.terminal, cwd=self.top,
             env=self.env())
         os.close(self.terminal)
@@ -247,7 +273,7 @@ class Life(Session):
 
     def make_trouble(self, seconds):
         until = time.monotonic() + seconds
-        for pause, what, length, choice in self.events:
+        for pause, what, length, choice in self.plan.events:
             at = time.monotonic() + pause
             while True:
                 self.do_due()
@@ -326,7 +352,7 @@ class Life(Session):
         """But for what need not come, and what the console may lose."""
         returned, doubts = [r for _, r in self.ledger.slots()], self.ledger.doubts()
         return all((slot, number) in doubts for ear in range(EARS) if ear != CONSOLE
-                   for slot, heard in enumerate(self.ledger.heard(ear)[16:16 + SLOTS])
+                   for slot, heard in enumerate(self.ledger.last(ear))
                    for number in range(heard + 1, returned[slot] + 1))
 
     def rest(self):
@@ -349,7 +375,7 @@ class Life(Session):
         if not self.wait_until("descriptors and threads as before", same):
             self.complaints.append(f"before {self.before}, after {after}")
         self.grown = {who: size[2] - self.before[who][2] for who, size in after.items()}
-        if self.calm and max(self.grown.values(), default=0) > GROWTH_MOST_KB:
+        if self.plan.kind is CALM and max(self.grown.values(), default=0) > GROWTH_MOST_KB:
             self.complaints.append(f"grown by {self.grown} kB")
 
     def settle(self):
@@ -396,23 +422,18 @@ class Life(Session):
             return file.read(3000)
 
     def check_sink(self, number, name, doubts):
-        heard = self.ledger.heard(number).tolist()
-        returned = [r for _, r in self.ledger.slots()]
-        gaps = [heard[48 + 3 * i:51 + 3 * i] for i in range(min(heard[GAPS_COUNT], GAPS))]
-        gaps += [[i, last + 1, r] for i, (last, r) in enumerate(zip(heard[16:16 + SLOTS], returned))
-                 if last < r]
-        at = 48 + 3 * GAPS
-        cuts = [heard[at + 3 * i:at + 3 * i + 2] for i in range(min(heard[CUTS_COUNT], GAPS))]
+        heard = self.ledger.heard(number)[:LAST_AT].tolist()
+        gaps = self.ledger.gaps(number)
         absent = sum(last + 1 - first for _, first, last in gaps)
-        doubtful = count_within(doubts, gaps)
-        lost = absent - doubtful
+        lost, some = lost_in(gaps, doubts)
+        doubtful = absent - lost
         excused = heard[AGAIN] if name in FILES else heard[REPEATED]
         if lost and name != "console":
-            self.complaints.append(f"{name}: {lost} lost, in {gaps[:20]}")
-        if heard[GAPS_COUNT] > GAPS:
+            self.complaints.append(f"{name}: {lost} lost: {some}")
+        if heard[GAPS_COUNT] > GAPS or heard[CUTS_COUNT] > CUTS:
             self.complaints.append(f"{name}: too many gaps to count")
         # Where a collector was killed in the middle of a line, a terminal has its beginning twice.
-        if wrong := [c for c in cuts if tuple(c) not in doubts and name != "console"]:
+        if wrong := [c for c in self.ledger.cuts(number) if c not in doubts and name != "console"]:
             self.complaints.append(f"{name}: cut, but the call returned: {wrong[:5]}")
         if heard[REPEATED] > excused:
             self.complaints.append(f"{name}: {heard[REPEATED]} repeated in files, {excused} had to: "

@@ -3,12 +3,13 @@
 # alone
 """A soak: a chorus of processes talks, forks, execs and dies, and everything around it is in trouble.
 
-    test_soak.py [--seed N] [--seconds N] [--plan]
+    test_soak.py [--seed N] [--seconds N] [--life N] [--plan]
 
 Sessions follow each other (a life each). In each, a chorus (chorus.c) talks to five sinks at once, and
 from the plan, which is drawn from the seed alone, collectors and guardians are killed, stopped and
 continued, readers of sockets likewise, a terminal stands still, a disk is filled and freed, files are
-renamed and removed, and reopened by SIGHUP. One life in four leaves hark's processes alone, to see
+renamed and removed, and reopened by SIGHUP. Of four lives, one kills the talkers all the time, in the
+middle of long messages, one collectors and guardians, and one leaves hark's processes alone, to see
 whether they grow. A ledger kept outside of hark (ledger.h) compares what was said with what ears (ear.c)
 hear behind each sink:
 
@@ -101,9 +102,9 @@ class Sums:
 
 def print_plan(seed):
     for number in range(4):
-        ring, calm, _, events = plan_of(seed, number)
-        print(f"life {number}: ring {ring}{', hark left alone' if calm else ''}")
-        for pause, what, length, _ in itertools.islice(events, 40):
+        plan = plan_of(seed, number)
+        print(f"life {number}: ring {plan.ring}, {plan.kind.name}")
+        for pause, what, length, _ in itertools.islice(plan.events, 40):
             print(f"  after {pause * 1000:.1f} ms {what}" +
                   (f" for {length * 1000:.1f} ms" if length else ""))
 
@@ -127,7 +128,7 @@ def lives(args, disk, sums):
             sums.failed += bool(life.complaints)
             yield bool(life.complaints), \
                 f"--seed {args.seed} --life {number}: {said} messages, {life.kills} kills of the " \
-                f"collector, ring {life.ring}, grown by {life.grown} kB"
+                f"collector, ring {life.plan.ring}, {life.plan.kind.name}, grown by {life.grown} kB"
         number += 1
         if args.life is not None:
             return
