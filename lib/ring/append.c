@@ -112,6 +112,7 @@ __attribute__((noinline)) static int claim_walking(struct ring *ring, uint32_t t
 					     filler ? RECORD_COMMITTED : RECORD_CLAIMED);
 		/* Others' records are only looked at: a failed swap takes their line away. */
 		uint64_t seen = atomic_load_explicit(&record->claim, memory_order_acquire);
+		TESTPOINT(ring_claiming);
 		if (seen == claim_make(tag, 0, 0, RECORD_FREE) &&
 		    claim_here(record, &seen, wanted)) {
 			advance_head(ring->shared, at + take);
@@ -151,6 +152,7 @@ static inline int claim(struct ring *ring, const struct ring_author *author, uin
 		uint64_t tag = claim_number_of(number);
 		uint64_t seen = claim_make(tag, 0, 0, RECORD_FREE);
 		uint64_t wanted = claim_make(tag, need / RECORD_UNIT, author->tid, RECORD_CLAIMED);
+		TESTPOINT(ring_claiming);
 		if (__builtin_expect(claim_here(record, &seen, wanted), 1)) {
 			advance_head(ring->shared, at + need);
 			*place = (struct place){ record, number, wanted };

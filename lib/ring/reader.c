@@ -133,9 +133,11 @@ static bool occupied(struct reader *reader, uint32_t piece, uint64_t now_ns)
 		return true;
 	*since = 0;
 	reader->torn += left.dead;
-	/* Should it lie as a spare for a while: nobody is to be found in it, or counted, again. */
+	/* Should it lie as a spare for a while: nobody is to be found in it, or counted, again. Not free,
+	 * either: who was stopped where he was about to claim the chunk's beginning still may. */
 	_Atomic uint64_t *claim = &ring_record(reader->ring, piece, 0)->claim;
-	atomic_store(claim, claim_make(claim_number(atomic_load(claim)), 0, 0, RECORD_FREE));
+	atomic_store(claim, claim_make(claim_number(atomic_load(claim)),
+				       chunk_bytes(reader) / RECORD_UNIT, 0, RECORD_COMMITTED));
 	return false;
 }
 

@@ -69,6 +69,30 @@ static void test_writer_stopped(void **state)
 	}
 }
 
+/* Who stops where he is about to claim the beginning of a chunk, and goes on when that has become a
+ * spare, does not claim there: nobody would ever read it. */
+static void test_writer_comes_late(void **state)
+{
+	(void)state;
+	struct ring_case c;
+	case_open(&c, RING, false);
+	struct ring_author author = case_author();
+	pid_t late = case_hit(&c, &case_block, "ring_claiming", 1, SIGSTOP, "late");
+	pid_t revoked = case_hit(&c, &case_block, "ring_filling", 1, SIGSTOP, "again");
+	case_laps(&c, &author, 2 * RING);
+	assert_int_equal(c.reader.aside_count, 1); /* that chunk */
+	case_continue(revoked);
+	case_expect(&c.reader, "again");
+	case_expect_whole(&c);
+	assert_int_equal(c.reader.aside_count, 0); /* a spare */
+	case_continue(late);
+	case_expect(&c.reader, "late");
+	case_laps(&c, &author, 2 * RING);
+	case_expect_whole(&c);
+	assert_int_equal(c.reader.torn, 0);
+	case_close(&c);
+}
+
 /* Many stop at once and are killed where they stand: each costs one message, and no memory. */
 static void test_many_stopped(void **state)
 {
@@ -348,7 +372,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writer_killed),   cmocka_unit_test(test_writer_killed_after),
-		cmocka_unit_test(test_writer_stopped),  cmocka_unit_test(test_many_stopped),
+		cmocka_unit_test(test_writer_stopped),  cmocka_unit_test(test_writer_comes_late),
+		cmocka_unit_test(test_many_stopped),
 		cmocka_unit_test(test_killed_after_revoked),
 		cmocka_unit_test(test_readers_killed),  cmocka_unit_test(test_jumps),
 		cmocka_unit_test(test_nested),          cmocka_unit_test(test_given_up_wrongly),
