@@ -253,6 +253,7 @@ static int deliver_text(struct collector *c)
 		.fd = r->fd,
 		.source = r->source,
 		.mirrored = r->flags & RECORD_MIRRORED,
+		.more = r->flags & RECORD_MORE,
 		.time_ns = deliver_time_of(c),
 		.ticks = r->ticks,
 		.bytes = r->payload,

@@ -110,6 +110,7 @@ static int keep(const struct feed *f, const char *at, size_t count, struct assem
 	p = pending_create(f->a, pending_key(f->in), f->in->time_ns, count);
 	if (p) {
 		p->ticks = f->in->ticks;
+		p->more = f->in->more;
 		memcpy(p->text, at, count);
 		pending_grow(f->a, p, count, f->in->time_ns, f->in->mirrored);
 	} else { /* no memory */
@@ -215,6 +216,7 @@ static int feed_pending(const struct feed *f, struct assemble_pending *p)
 	if (!pending_reserve(p, p->length + left))
 		return send_on(f->a, p, f->emit, f->arg);
 	memcpy(p->text + p->length, at, left);
+	p->more = f->in->more;
 	pending_grow(f->a, p, left, f->in->time_ns, f->in->mirrored);
 	*f->done += left;
 	return 0;

@@ -7,7 +7,8 @@
  * then a line of its own. `raw` is not served from here: it passes on what records hold.
  *
  * A line that is being redrawn (progress bars, line editors) is held until its newline, its writer's
- * end, or 1 s of silence. At 64 KiB it loses what has been overwritten (see `superseded`) and is
+ * end, or 1 s of silence; so is one of which the same call has more to say, since a full ring may stop
+ * it in the middle. At 64 KiB it loses what has been overwritten (see `superseded`) and is
  * sent on only if that makes no room.
  *
  * Complete lines are handed out straight from the input. Memory is in use only for what is pending.
@@ -23,7 +24,8 @@
 enum {
 	ASSEMBLE_LINE_MOST = 64 << 10,     /* bytes of a line, without its newline */
 	ASSEMBLE_HOLD_NS = 200000000,      /* from the first byte, without newline */
-	ASSEMBLE_REDRAWN_NS = 1000000000,  /* from the last byte, of a line that is being redrawn */
+	ASSEMBLE_REDRAWN_NS = 1000000000,  /* from the last byte, of a line that is being redrawn, or
+					    * in the middle of a call */
 	ASSEMBLE_ECHO_NS = 8000000,        /* until an interactive console shows an unfinished line */
 	ASSEMBLE_LIMIT = 1 << 20,          /* a good limit for assemble_init() */
 };
@@ -35,6 +37,7 @@ struct assemble_bytes {
 	uint16_t fd;
 	uint8_t source;
 	bool mirrored;       /* they are on the original descriptor already */
+	bool more;           /* the call that wrote them has not come to its end */
 	int64_t time_ns;
 	uint64_t ticks;      /* the same by the session's clock, for traces */
 	const char *bytes;   /* any, NUL too */

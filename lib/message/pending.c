@@ -24,9 +24,11 @@ struct saved_line {
 	uint64_t ticks;
 	uint64_t superseded;
 	uint32_t length, shown;
-	uint32_t redrawn, cut;
+	uint32_t held, cut; /* enum held */
 	/* text */
 };
+
+enum held { REDRAWN = 1, MORE = 2 };
 
 static const uint32_t saved_magic = 0x326d7361; /* its last digit is the version */
 
@@ -312,9 +314,12 @@ void pending_grow(struct assembler *a, struct assemble_pending *p, size_t count,
 		p->shown += (uint32_t)count;
 	p->length += (uint32_t)count;
 	a->pending_bytes += count;
-	if (p->redrawn) {
+	if (p->redrawn || p->more) {
 		list_remove(a, p, PENDING_AGE);
 		list_append(a, PENDING_REDRAWN, p, time_ns);
+	} else if (p->in[PENDING_AGE] == PENDING_REDRAWN) { /* its call has ended */
+		list_remove(a, p, PENDING_AGE);
+		list_append(a, PENDING_PLAIN, p, p->time_ns);
 	}
 	if (a->echoes && p->shown < p->length && p->in[PENDING_ECHO] == PENDING_NOWHERE)
 		list_append(a, p->shown ? PENDING_AT_ONCE : PENDING_SOON, p, time_ns);
@@ -344,7 +349,7 @@ void pending_restart(struct assembler *a, struct assemble_pending *p, size_t cou
 	p->watch = IN_TEXT;
 	p->redrawn = pending_watch(&p->watch, p->text, p->length);
 	list_remove(a, p, PENDING_AGE);
-	list_append(a, p->redrawn ? PENDING_REDRAWN : PENDING_PLAIN, p, time_ns);
+	list_append(a, p->redrawn || p->more ? PENDING_REDRAWN : PENDING_PLAIN, p, time_ns);
 }
 
 /* ---- checkpoints ---- */
@@ -374,7 +379,7 @@ int64_t pending_save(const struct assembler *a, void *buffer, size_t bytes)
 				.superseded = p->superseded,
 				.length = p->length,
 				.shown = p->shown,
-				.redrawn = p->redrawn,
+				.held = (p->redrawn ? REDRAWN : 0u) | (p->more ? MORE : 0u),
 				.cut = p->cut,
 			};
 
@@ -409,7 +414,8 @@ static int64_t load_line(struct assembler *a, const char *from, size_t bytes)
 		return -EINVAL;
 	p->shown = line.shown;
 	p->superseded = line.superseded;
-	p->redrawn = line.redrawn != 0;
+	p->redrawn = line.held & REDRAWN;
+	p->more = line.held & MORE;
 	p->cut = line.cut != 0;
 	/* Created with the time of the message, which may be another. */
 	list_remove(a, p, PENDING_AGE);

@@ -18,7 +18,7 @@
 enum pending_axis { PENDING_AGE, PENDING_ECHO, PENDING_AXIS_NR };
 enum pending_list {
 	PENDING_PLAIN,   /* since its first byte */
-	PENDING_REDRAWN, /* since its last byte */
+	PENDING_REDRAWN, /* since its last byte; or the call goes on */
 	PENDING_SOON,    /* since its first byte that is not shown */
 	PENDING_AT_ONCE, /* the same; shown in part already */
 	PENDING_LIST_NR,
@@ -36,6 +36,7 @@ struct assemble_pending {
 	uint8_t in[PENDING_AXIS_NR]; /* enum pending_list */
 	uint8_t watch;               /* see pending_watch(), at the end of text */
 	bool redrawn;
+	bool more;                   /* the call that wrote it goes on */
 	bool cut;                    /* was offered as too long, and so must be again */
 	uint32_t length, shown, room;
 	struct pending_key key;

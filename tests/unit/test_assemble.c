@@ -358,6 +358,39 @@ static void test_redrawn_lines_are_held(void **state)
 	}
 }
 
+/* A line is not cut where its own call is: it waits 1 s for the rest. */
+static void test_lines_in_a_call_are_held(void **state)
+{
+	struct test *t = *state;
+	struct assemble_bytes piece = bytes_of(1, 0, "one call, ", 10);
+	unsigned at = 0;
+
+	piece.more = true;
+	feed_bytes(t, &piece);
+	piece.time_ns = 900 * MS;
+	feed_bytes(t, &piece);
+	assert_true(assemble_deadline(&t->a) == 1900 * (int64_t)MS);
+	assert_int_equal(assemble_expire(&t->a, 1899 * (int64_t)MS, 1899 * (int64_t)MS, catch_line,
+					 &t->c), 0);
+	feed(t, 1, 1899 * (int64_t)MS, "one line\n");
+	expect(t, &at, "one call, one call, one line", true);
+	assert_true(t->c.line[0].time_ns == 0);
+	/* Its rest does not come. */
+	feed_bytes(t, &piece);
+	assert_int_equal(assemble_expire(&t->a, 1900 * (int64_t)MS, 1900 * (int64_t)MS, catch_line,
+					 &t->c), 0);
+	expect(t, &at, "one call, ", false);
+	/* It comes without a newline, as a prompt does. */
+	piece.time_ns = 2000 * (int64_t)MS;
+	feed_bytes(t, &piece);
+	feed(t, 1, 2100 * (int64_t)MS, "what now? ");
+	assert_true(assemble_deadline(&t->a) == 2200 * (int64_t)MS);
+	assert_int_equal(assemble_expire(&t->a, 2200 * (int64_t)MS, 2200 * (int64_t)MS, catch_line,
+					 &t->c), 0);
+	expect(t, &at, "one call, what now? ", false);
+	expect_nothing_pending(t);
+}
+
 /* ---- refusals ---- */
 
 /* Every offer is refused several times: nothing is lost, nothing comes twice. */
@@ -422,6 +455,7 @@ int main(void)
 		PLAIN(test_expire_with_wrong_times),
 		PLAIN(test_expire_behind),
 		PLAIN(test_redrawn_lines_are_held),
+		PLAIN(test_lines_in_a_call_are_held),
 		PLAIN(test_refusals),
 		PLAIN(test_refusal_in_the_middle),
 	};

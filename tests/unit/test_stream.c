@@ -107,7 +107,7 @@ static void test_writer_dies(void **state)
 static void test_silence(void **state)
 {
 	(void)state;
-	case_begin("file:@/raw?format=raw");
+	case_begin("file:@/raw?format=raw file:@/text?format=text&pattern=%v");
 	assert_true(stream_deadline(&scene.c) == UINT64_MAX);
 	say_as(first, "a writer that was stopped");
 	case_settle();
@@ -115,12 +115,33 @@ static void test_silence(void **state)
 	case_wait(900 * CASE_MS);
 	case_settle();
 	expect_file("raw", "");
+	expect_file("text", "");
 	case_wait(101 * CASE_MS);
 	case_settle();
 	expect_file("raw", "a writer that was stopped");
+	expect_file("text", "a writer that was stopped\n");
 	say_as(last, " goes on\n");
 	case_settle();
 	expect_file("raw", "a writer that was stopped goes on\n");
+	expect_file("text", "a writer that was stopped\n goes on\n");
+}
+
+/* A full ring stops a call in its middle for longer than unfinished lines are held; collectors come and
+ * go meanwhile. */
+static void test_one_call_is_one_line(void **state)
+{
+	(void)state;
+	case_begin("file:@/raw?format=raw file:@/text?format=text&pattern=%v");
+	for (int i = 0; i < 3; i++) {
+		say_as(i ? middle : first, "stopped ");
+		case_settle();
+		case_wait(300 * CASE_MS); /* of the collector's: what is said bears the true time */
+		case_succeed();
+	}
+	say_as(last, "again and again\n");
+	case_settle();
+	expect_file("raw", "stopped stopped stopped again and again\n");
+	expect_file("text", "stopped stopped stopped again and again\n");
 }
 
 /* At most so much is kept, and by so many; more is passed on as it is. */
@@ -336,6 +357,7 @@ int main(void)
 		CASE(test_incomplete),
 		CASE(test_writer_dies),
 		CASE(test_silence),
+		CASE(test_one_call_is_one_line),
 		CASE(test_limits),
 		CASE(test_filters),
 		CASE(test_successors),
