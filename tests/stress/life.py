@@ -75,8 +75,8 @@ KINDS = [
     Kind("mixed"),
     # Who talks is killed in the middle of what is long; and that is cut, for it waits longer than
     # lines are held.
-    Kind("talkers die", 0.015, (3, 6000), (("kill talker", 300, None), ("stop unix", 60, 0.6),
-                                           ("stop tcp", 60, 0.6))),
+    Kind("talkers die", 0.015, (3, 6000), (("kill talker", 300, None), ("stop talker", 100, 0.15),
+                                           ("stop unix", 60, 0.6), ("stop tcp", 60, 0.6))),
     Kind("collectors die", 0.02, other=(("kill collector", 150, None), ("kill guardian", 50, None))),
     Kind("hark left alone", other=tuple((what, 0, None) for what in OF_HARK)),
 ]
