@@ -65,9 +65,9 @@ static bool stops_clock(int option, unsigned long a)
 
 static bool stop_clock(bool wanted)
 {
-	if (!wanted || !shim_listening() || !shim.session.ring.counter || thread_borrows())
+	if (!wanted || !shim_listening() || clock_frozen() || thread_borrows())
 		return false;
-	clock_freeze(clock_ticks(true));
+	clock_freeze(clock_ticks(shim.session.ring.counter));
 	shim.session.ring.counter = false;
 	atomic_fetch_add(&shim.epoch->stamp, STAMP_CHANGE); /* all stamps go the slow way */
 	return true;
@@ -76,7 +76,7 @@ static bool stop_clock(bool wanted)
 static void restart_clock(bool stopped)
 {
 	if (stopped) {
-		shim.session.ring.counter = true;
+		shim.session.ring.counter = shim.session.control->clock.counter != 0;
 		clock_freeze(0);
 	}
 }

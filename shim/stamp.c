@@ -17,31 +17,31 @@
 #include "shim/stamp.h"
 
 _Thread_local struct stamp stamp
-	__attribute__((tls_model("initial-exec"))) = { .seen = STAMP_ASK, .profiling = STAMP_ASK };
+	__attribute__((tls_model("initial-exec"))) = {
+	.seen = STAMP_ASK, .seen_by_clock = STAMP_ASK, .profiling = STAMP_ASK
+};
 
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
 #define LIKELY(what) __builtin_expect(!!(what), 1)
 #define HERE() ((uintptr_t)__builtin_frame_address(0))
 #define AFTER() ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
 
-static inline bool open_gate(const struct stamp *s)
-{
-	return s->seen == atomic_load_explicit(stamp_gate, memory_order_relaxed);
-}
+static inline uint32_t gate(void) { return atomic_load_explicit(stamp_gate, memory_order_relaxed); }
 
 /* 0 is what a forked child finds, which has to look again. */
 static inline bool off(void)
 {
-	uint32_t word = atomic_load_explicit(stamp_gate, memory_order_relaxed);
+	uint32_t word = gate();
 
 	return word && !(word & STAMP_MODE);
 }
 
 /* Room for a short record, and the time; NULL where the slow half has to see to it. */
-static inline uint8_t *take(struct stamp *s, uintptr_t bytes, uint64_t *now)
+static inline uint8_t *take(struct stamp *s, uintptr_t bytes, bool counter, uint64_t *now)
 {
 	uint8_t *at = solo_take(&s->at, bytes);
 
-	*now = clock_ticks(true);
+	*now = clock_ticks(counter);
 	if (LIKELY(at < s->end && *now >> STAMP_EPOCH_BITS == s->epoch &&
 		   *(uint8_t *volatile *)&s->at == at + bytes))
 		return at;
@@ -62,48 +62,83 @@ static inline void open_frame(struct stamp *s, struct stamp_frame *f, uintptr_t 
 	} while (!LIKELY(*(volatile uintptr_t *)&f->sp == sp));
 }
 
-HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
+/* What an entry bears beside the time; 0: it is in neither module. */
+static inline uint64_t entry_of(const struct stamp *s, uintptr_t function)
 {
-	struct stamp *s = &stamp;
-	uintptr_t sp = HERE(), site = (uintptr_t)call_site, after = AFTER();
-	uintptr_t offset = (uintptr_t)function - s->home;
+	uintptr_t offset = function - s->home;
+
+	if (LIKELY(offset < s->home_bytes))
+		return (uint64_t)offset << 32 | TRACE_ENTRY;
+	offset = function - s->near;
+	return offset < s->near_bytes ? (uint64_t)offset << 32 | TRACE_ENTRY_NEAR : 0;
+}
+
+/* The common case, once for each clock. False: this is for the slow half. */
+ALWAYS_INLINE bool enter(struct stamp *s, uint32_t seen, bool counter, uintptr_t function,
+			 uintptr_t site, uintptr_t sp, uintptr_t after)
+{
 	struct stamp_frame *f = s->top + 1;
-	uint32_t kind = TRACE_ENTRY;
+	uint64_t now, record;
+
+	if (!LIKELY(seen == gate() && f < s->limit && stamp_below(f - 1, site, sp, after)))
+		return false;
+	record = entry_of(s, function);
+	uint8_t *at = record ? take(s, sizeof record, counter, &now) : NULL;
+	if (!LIKELY(at))
+		return false;
+	record |= TRACE_SHORT(0, now);
+	memcpy(at, &record, sizeof record);
+	open_frame(s, f, function, site, sp, after);
+	return true;
+}
+
+ALWAYS_INLINE bool leave(struct stamp *s, uint32_t seen, bool counter, uintptr_t function,
+			 uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp_frame *f = s->top;
+	uint32_t record;
 	uint64_t now;
 
-	if (LIKELY(open_gate(s) && f < s->limit && stamp_below(f - 1, site, sp, after))) {
-		if (!LIKELY(offset < s->home_bytes)) {
-			offset = (uintptr_t)function - s->near;
-			kind = offset < s->near_bytes ? TRACE_ENTRY_NEAR : TRACE_NOTHING;
-		}
-		uint8_t *at = kind ? take(s, 8, &now) : NULL;
-		if (LIKELY(at)) {
-			uint64_t record = TRACE_SHORT(kind, now) | (uint64_t)offset << 32;
-			memcpy(at, &record, sizeof record);
-			open_frame(s, f, (uintptr_t)function, site, sp, after);
-			return;
-		}
-	}
-	if (!off() && !stamp_profile_enter((uintptr_t)function, site, sp, after))
-		stamp_enter((uintptr_t)function, site, sp, after);
+	if (!LIKELY(seen == gate() && stamp_is(f, function, site, sp, after)))
+		return false;
+	uint8_t *at = take(s, sizeof record, counter, &now);
+	if (!LIKELY(at))
+		return false;
+	record = TRACE_SHORT(TRACE_EXIT, now);
+	memcpy(at, &record, sizeof record);
+	s->top = f - 1;
+	return true;
+}
+
+/* Apart, and called last of all: so the hooks need no register that they would have to save first. */
+__attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintptr_t site,
+						      uintptr_t sp, uintptr_t after)
+{
+	if (!off() && !enter(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
+	    !stamp_profile_enter(function, site, sp, after))
+		stamp_enter(function, site, sp, after);
+}
+
+__attribute__((noinline)) static void leave_otherwise(uintptr_t function, uintptr_t site,
+						      uintptr_t sp, uintptr_t after)
+{
+	if (!off() && !leave(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
+	    !stamp_profile_exit(function, site, sp, after))
+		stamp_exit(function, site, sp, after);
+}
+
+HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
+{
+	uintptr_t called = (uintptr_t)function, site = (uintptr_t)call_site;
+
+	if (!LIKELY(enter(&stamp, stamp.seen, true, called, site, HERE(), AFTER())))
+		enter_otherwise(called, site, HERE(), AFTER());
 }
 
 HOOKED void __cyg_profile_func_exit(void *function, void *call_site)
 {
-	struct stamp *s = &stamp;
-	uintptr_t sp = HERE(), site = (uintptr_t)call_site, after = AFTER();
-	struct stamp_frame *f = s->top;
-	uint64_t now;
+	uintptr_t called = (uintptr_t)function, site = (uintptr_t)call_site;
 
-	if (LIKELY(open_gate(s) && stamp_is(f, (uintptr_t)function, site, sp, after))) {
-		uint8_t *at = take(s, 4, &now);
-		if (LIKELY(at)) {
-			uint32_t record = TRACE_SHORT(TRACE_EXIT, now);
-			memcpy(at, &record, sizeof record);
-			s->top = f - 1;
-			return;
-		}
-	}
-	if (!off() && !stamp_profile_exit((uintptr_t)function, site, sp, after))
-		stamp_exit((uintptr_t)function, site, sp, after);
+	if (!LIKELY(leave(&stamp, stamp.seen, true, called, site, HERE(), AFTER())))
+		leave_otherwise(called, site, HERE(), AFTER());
 }

@@ -53,6 +53,7 @@ struct stamp {
 	/* the fast half */
 	uint32_t seen;            /* what *stamp_gate was when all this was true; STAMP_ASK: ask the
 				   * slow half */
+	uint32_t seen_by_clock;   /* likewise, where the kernel does not keep time by the counter */
 	uint32_t profiling;       /* likewise, in profile mode */
 	bool busy;                /* the slow half is at work: who interrupts it must not go there */
 	bool stopped;             /* no room, or no permission, for another segment */
@@ -154,6 +155,12 @@ static inline bool stamp_is(const struct stamp_frame *f, uintptr_t function, uin
 			    uintptr_t sp, uintptr_t after)
 {
 	return f->function == function && (sp <= f->sp || (after == site && sp <= f[-1].sp));
+}
+
+/* The next stamp goes to the slow half. */
+static inline void stamp_ask(struct stamp *s)
+{
+	s->seen = s->seen_by_clock = s->profiling = STAMP_ASK;
 }
 
 static inline uint32_t stamp_depth(const struct stamp *s)

@@ -89,7 +89,7 @@ static void change(struct stamp_stack *stack, uint32_t depth)
 	struct stamp *s = &stamp;
 
 	s->busy = true;
-	s->seen = s->profiling = STAMP_ASK;
+	stamp_ask(s);
 	stamp_stack_use(stack, depth);
 	if (s->mode != STAMP_PROFILE)
 		stamp_long(TRACE_FIBER, 0, stamp_now(), &stack->fiber, 1);

@@ -381,7 +381,7 @@ bool stamp_image(void)
 	uint32_t mode = follow_session();
 	if (mode == STAMP_OFF)
 		return false;
-	if (shim.session.control->clock.counter && !shim.session.ring.counter) /* it stands still */
+	if (clock_frozen())
 		return s->image == stamp_image_number() && !s->stopped &&
 		       stamp_stop(TRACE_GAP_SANDBOX, "sandbox");
 	/* Whoever recorded before goes on; nobody begins, since that takes system calls. */

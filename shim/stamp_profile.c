@@ -319,7 +319,7 @@ bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintp
 		return false;
 	struct profile_function *f = find(s->profile, function);
 	struct profile_edge *edge = f ? edge_of(f, frame[-1].function) : NULL;
-	uint64_t now = clock_ticks(true);
+	uint64_t now = clock_ticks(shim.session.ring.counter);
 	/* now and then the slow half looks whether the session has been switched off */
 	if (!edge || now >> STAMP_EPOCH_BITS != s->epoch)
 		return false;
@@ -340,7 +340,7 @@ bool stamp_profile_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 
 	if (!mine(s) || !stamp_is(s->top, function, site, sp, after))
 		return false;
-	stamp_profile_left(s->top, clock_ticks(true));
+	stamp_profile_left(s->top, clock_ticks(shim.session.ring.counter));
 	s->top--;
 	return true;
 }

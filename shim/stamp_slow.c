@@ -131,7 +131,7 @@ static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
 		stamp_long(TRACE_GAP, reason, stamp_now(), (uint32_t *)&none, 2);
 	}
 	s->end = NULL;
-	s->seen = STAMP_ASK;
+	stamp_ask(s);
 	s->stopped = true;
 	stamp_stopped(name);
 	return false;
@@ -293,13 +293,21 @@ static bool begin(struct stamp *s)
 		return false;
 	}
 	s->busy = true;
-	s->seen = s->profiling = STAMP_ASK; /* nor may a handler go the fast way meanwhile */
+	stamp_ask(s); /* nor may a handler go the fast way meanwhile */
 	hold_signals(s);
 	if (stamp_image() && !s->stopped)
 		return true;
 	s->busy = false;
 	release_signals(s);
 	return false;
+}
+
+/* Which of the fast halves may go on from here. */
+static uint32_t *fast_way(struct stamp *s)
+{
+	if (s->mode == STAMP_PROFILE)
+		return &s->profiling;
+	return shim.session.ring.counter ? &s->seen : &s->seen_by_clock;
 }
 
 static void end(struct stamp *s)
@@ -310,8 +318,8 @@ static void end(struct stamp *s)
 		if (s->mode != STAMP_PROFILE)
 			stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
 	}
-	if (!s->stopped && !s->deeper && shim.session.ring.counter)
-		*(s->mode == STAMP_PROFILE ? &s->profiling : &s->seen) = s->known;
+	if (!s->stopped && !s->deeper && !clock_frozen())
+		*fast_way(s) = s->known;
 	s->busy = false;
 	release_signals(s);
 }
@@ -423,7 +431,7 @@ void stamp_end(enum trace_end how)
 	    s->image != stamp_image_number())
 		return;
 	s->busy = true;
-	s->seen = s->profiling = STAMP_ASK;
+	stamp_ask(s);
 	hold_signals(s);
 	if (s->mode != STAMP_PROFILE)
 		stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
