@@ -19,6 +19,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* The numbers are those of syslog(3). */
 enum hark_level {
@@ -51,6 +52,7 @@ int hark_flush(uint64_t timeout_ns);
 	 * 0: it is; -ETIMEDOUT; -ENOTCONN. When it is so already: no system call. Async-signal-safe;
 	 * errno is untouched. */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
