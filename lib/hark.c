@@ -13,6 +13,7 @@
 
 #include "lib/base/sysio.h"
 #include "lib/session/session.h"
+#include "lib/stamp/timers.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -27,6 +28,7 @@ struct joined {
 	struct ring_policy policy;
 	_Atomic uint32_t given_up; /* 1: the ring is full and nobody reads it */
 	_Atomic uint32_t *epoch;   /* our pid; the kernel empties its page in a forked child */
+	struct timers timers;
 	bool unwiped;              /* it does not, so that the pid is asked for each time */
 };
 
@@ -133,6 +135,26 @@ static void know_thread(struct joined *j)
 		atomic_store(j->epoch, epoch);
 }
 
+/* To the ring: 0, -ENOTCONN or -EAGAIN. */
+static int append(struct joined *j, struct record_info *info, struct iovec *parts, unsigned count)
+{
+	struct control *c = j->session.control;
+
+	know_thread(j);
+	if (!atomic_load(&c->spoken))
+		atomic_store(&c->spoken, 1); /* the shim waits for it at exit */
+	int error = ring_append(&j->session.ring, &thread.author, info, parts, count, &j->policy);
+	if (error == -EPIPE) {
+		atomic_store(&j->given_up, 1);
+		return -ENOTCONN;
+	}
+	if (error) {
+		atomic_fetch_add(&c->lost[LOST_FULL].messages, 1);
+		atomic_fetch_add(&c->lost[LOST_FULL].bytes, parts[count - 1].iov_len);
+	}
+	return error;
+}
+
 const char *hark_version(void)
 {
 	return HARK_VERSION;
@@ -152,26 +174,13 @@ int hark_log(int level, const char *text, size_t length)
 		return -EINVAL;
 	if (!live(j))
 		return -ENOTCONN;
-	struct control *c = j->session.control;
-	if (level > c->level)
+	if (level > j->session.control->level)
 		return 0;
-	know_thread(j);
-	if (!atomic_load(&c->spoken))
-		atomic_store(&c->spoken, 1); /* the shim waits for it at exit */
 	if (length && text[length - 1] == '\n')
 		length--;
 	info.detail = (uint32_t)level;
 	struct iovec part = { (void *)text, length };
-	int error = ring_append(&j->session.ring, &thread.author, &info, &part, 1, &j->policy);
-	if (error == -EPIPE) {
-		atomic_store(&j->given_up, 1);
-		return -ENOTCONN;
-	}
-	if (error) {
-		atomic_fetch_add(&c->lost[LOST_FULL].messages, 1);
-		atomic_fetch_add(&c->lost[LOST_FULL].bytes, length);
-	}
-	return error;
+	return append(j, &info, &part, 1);
 }
 
 int hark_flush(uint64_t timeout_ns)
@@ -183,4 +192,153 @@ int hark_flush(uint64_t timeout_ns)
 	uint64_t end = session_position(&j->session);
 	int error = session_wait_for(&j->session, SESSION_DELIVERED, end, timeout_ns);
 	return error == -EPIPE ? -ENOTCONN : error;
+}
+
+/* ---- stamps ------------------------------------------------------------------------------------ */
+
+/* step 0: the next one. */
+static int64_t stamp(uint64_t step, const char *text)
+{
+	struct record_info info = {
+		.fd = UINT16_MAX, .source = SOURCE_STAMP, .kind = RECORD_STAMP
+	};
+	struct joined *j = join();
+
+	if (!live(j))
+		return -ENOTCONN;
+	struct control *c = j->session.control;
+	size_t length = text ? strnlen(text, HARK_STAMP_MOST + 1) : 0;
+	if (!text || length > HARK_STAMP_MOST)
+		return text ? -EMSGSIZE : -EINVAL;
+	if (!c->stamps)
+		return 0;
+	struct record_stamp head = { .id = atomic_fetch_add(&c->stamp_ids, 1) + 1, .step = step };
+	if (!step)
+		head.step = atomic_fetch_add(&c->stamp_steps, 1) + 1;
+	struct iovec parts[] = { { &head, sizeof head }, { (void *)text, length } };
+	int error = append(j, &info, parts, 2);
+	return error ? error : (int64_t)head.id;
+}
+
+int64_t hark_stamp(const char *text)
+{
+	return stamp(0, text);
+}
+
+uint64_t hark_step(void)
+{
+	struct joined *j = join();
+
+	return live(j) ? atomic_fetch_add(&j->session.control->stamp_steps, 1) + 1 : 0;
+}
+
+int64_t hark_stamp_at(uint64_t step, const char *text)
+{
+	return step || !live(join()) ? stamp(step, text) : -EINVAL;
+}
+
+/* ---- timers ------------------------------------------------------------------------------------ */
+
+static struct trace_timer *own_figures(const struct hark_timer *timer, uint32_t pid)
+{
+	struct trace_timer *figures = __atomic_load_n(&timer->figures, __ATOMIC_ACQUIRE);
+
+	return figures && timers_owned(figures, pid) ? figures : NULL;
+}
+
+/* Where several threads are the first to use it, one claim wins; pairs with own_figures(). The member is
+ * a plain pointer, since C++ knows no _Atomic. */
+static struct trace_timer *claim_figures(struct joined *j, struct hark_timer *timer, uint32_t pid)
+{
+	const struct control *c = j->session.control;
+	char trace[sizeof c->trace];
+
+	memcpy(trace, c->trace, sizeof trace);
+	trace[sizeof trace - 1] = '\0';
+	void *seen = __atomic_load_n(&timer->figures, __ATOMIC_ACQUIRE);
+	struct trace_timer *mine = timers_claim(&j->timers, pid, timer->name ? timer->name : "?",
+						trace, &j->session.control->timer_files);
+	if (!mine || __atomic_compare_exchange_n(&timer->figures, &seen, mine, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return mine;
+	timers_disclaim(mine);
+	return own_figures(timer, pid);
+}
+
+static struct trace_timer *figures_of(struct joined *j, struct hark_timer *timer)
+{
+	know_thread(j);
+	struct trace_timer *figures = own_figures(timer, thread.author.pid);
+
+	return __builtin_expect(figures != NULL, 1) ? figures :
+						      claim_figures(j, timer, thread.author.pid);
+}
+
+uint64_t hark_timer_begin(struct hark_timer *timer)
+{
+	struct joined *j = join();
+
+	if (!j || !figures_of(j, timer))
+		return 0;
+	return clock_ticks(j->session.control->clock.counter != 0);
+}
+
+void hark_timer_end(struct hark_timer *timer, uint64_t begun)
+{
+	struct joined *j = begun ? join() : NULL;
+
+	if (!j)
+		return;
+	uint64_t now = clock_ticks(j->session.control->clock.counter != 0);
+	struct trace_timer *figures = figures_of(j, timer);
+	if (figures)
+		timers_add(figures, begun, now, thread.author.tid);
+}
+
+static void read_figures(const struct trace_timer *t, double ns_per_tick, struct hark_figures *f)
+{
+	uint64_t begin, took[TRACE_TIMER_LAST], of_one;
+	uint32_t tid, numbers[TRACE_TIMER_LAST], number, latest = 0;
+
+	f->count = atomic_load_explicit(&t->count, memory_order_relaxed);
+	if (!f->count)
+		return;
+	f->total_ns = (uint64_t)((double)atomic_load(&t->total) * ns_per_tick);
+	uint64_t min = atomic_load(&t->min);
+	f->min_ns = min == UINT64_MAX ? 0 : (uint64_t)((double)min * ns_per_tick);
+	f->max_ns = (uint64_t)((double)atomic_load(&t->max) * ns_per_tick);
+	f->average_ns = f->total_ns / f->count;
+	for (unsigned i = 0; i < TRACE_TIMER_LAST; i++) {
+		numbers[i] = timers_interval(t, i, &begin, &of_one, &tid, &number) ? number : 0;
+		took[i] = of_one;
+		if ((int32_t)(numbers[i] - latest) > 0)
+			latest = numbers[i];
+	}
+	for (uint32_t n = latest; n && latest - n < TRACE_TIMER_LAST; n--) {
+		unsigned slot = (n - 1) % TRACE_TIMER_LAST;
+		if (numbers[slot] == n)
+			f->last_ns[f->last_count++] = (uint64_t)((double)took[slot] * ns_per_tick);
+	}
+}
+
+int hark_timer_read(const struct hark_timer *timer, struct hark_figures *figures)
+{
+	struct joined *j = join();
+	struct clock_base now;
+
+	if (!timer || !figures)
+		return -EINVAL;
+	*figures = (struct hark_figures){ .count = 0 };
+	if (!j)
+		return -ENOTCONN;
+	const struct clock_base *first = &j->session.control->clock;
+	know_thread(j);
+	const struct trace_timer *t = own_figures(timer, thread.author.pid);
+	if (!t)
+		return 0;
+	clock_base_now(&now, first->counter != 0);
+	double ticks = (double)(now.ticks - first->ticks);
+	double ns = (double)(now.monotonic_ns - first->monotonic_ns);
+	read_figures(t, ticks > 0 ? ns / ticks : 1, figures);
+	return 0;
 }

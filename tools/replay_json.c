@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/profile/export.h"
+#include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/replay.h"
 
@@ -86,6 +87,7 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	static const char *const names[] = {
 		[MARK_STAMP] = "stamp", [MARK_GAP] = "gap", [MARK_MESSAGE] = "message",
 		[MARK_FIBER] = "fiber", [MARK_DEATH] = "death", [MARK_MUTED] = "muted",
+		[MARK_TIMER] = "timer",
 	};
 	FILE *to = ((const struct replay *)arg)->to;
 
@@ -99,13 +101,20 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	}
 	if (thread)
 		put_thread(to, thread);
-	else if (mark->kind == MARK_MESSAGE)
+	else if (mark->kind == MARK_MESSAGE || mark->kind == MARK_STAMP || mark->kind == MARK_TIMER)
 		fprintf(to, ",\"pid\":%" PRId32 ",\"tid\":%" PRId32, mark->pid, mark->tid);
 	switch (mark->kind) {
 	case MARK_STAMP:
 		json_number(to, ",", "id", mark->id);
 		json_number(to, ",", "step", mark->step);
 		put_text(to, "text", mark);
+		break;
+	case MARK_TIMER:
+		put_text(to, "timer", mark);
+		json_number(to, ",", "number", mark->id);
+		json_number(to, ",", "took_ns", mark->took_ns);
+		if (mark->timer)
+			figures_json(to, mark->timer);
 		break;
 	case MARK_GAP:
 		json_number(to, ",", "records", mark->id);

@@ -11,6 +11,7 @@
 
 #include "lib/base/level.h"
 #include "lib/format/escape.h"
+#include "tools/figures.h"
 #include "tools/replay.h"
 
 enum { INDENT = 2, INDENT_MOST = 400, NAME_MOST = 1000, CHAIN_MOST = 16 };
@@ -278,6 +279,17 @@ static void put_mark(struct replay *r, const struct trace_thread *thread, const 
 		paint(r, PLAIN);
 		fprintf(r->to, "  (step %" PRIu64 ", id %" PRIu64 ")\n", mark->step, mark->id);
 		break;
+	case MARK_TIMER:
+		paint(r, CYAN);
+		fputs("◷ ", r->to);
+		put_tame(r->to, mark->text, mark->text_bytes);
+		paint(r, PLAIN);
+		fprintf(r->to, "  (number %" PRIu64 "%s", mark->id,
+			mark->timer ? ", the last: " : "");
+		if (mark->timer)
+			figures_text(r->to, mark->timer);
+		fputs(")\n", r->to);
+		break;
 	case MARK_MUTED:
 		put_tame(r->to, mark->text ? mark->text : "", mark->text ? mark->text_bytes : 0);
 		fprintf(r->to,
@@ -294,7 +306,8 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	struct replay *r = arg;
 
 	show_waiting(r);
-	put_margin(r, -1, thread ? thread->tid : mark->tid, innermost ? innermost->depth + 1 : 0);
+	put_margin(r, mark->kind == MARK_TIMER ? (int64_t)(mark->took_ns & INT64_MAX) : -1,
+		   thread ? thread->tid : mark->tid, innermost ? innermost->depth + 1 : 0);
 	put_mark(r, thread, mark, innermost);
 }
 

@@ -463,6 +463,8 @@ int collect_run(const struct collect_plan *plan)
 	bool all = !plan->sinks || leftover_deliver(c, &left);
 	collect(c, &guardian);
 	bool delivered = finish(c, c->caught_up) && all;
+	if (!plan->salvage)
+		setup_tell_clock(c);
 	stats_publish(c, true);
 	left.messages += c->state.messages - c->delivery.messages;
 	left.bytes += c->state.bytes - c->delivery.bytes;

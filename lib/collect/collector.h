@@ -93,7 +93,6 @@ int64_t deliver_time_of(const struct collector *c);
 int deliver_joined(struct collector *c, const struct joined *j, size_t *kept);
 	/* A message that came in several records. *kept: how many of its first bytes belong to what
 	 * follows, too, where it was cut. 0 or -EAGAIN. */
-bool deliver_source_wanted(const struct sink_spec *spec, const char *source);
 int deliver_room(struct collector *c, unsigned sink, uint64_t need, bool *lost);
 	/* Whether `need` bytes find room; where not, whether they are lost to this sink. 0 or -EAGAIN. */
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/parse.h"
 #include "lib/collect/collector.h"
 #include "lib/message/infer.h"
 
@@ -22,7 +21,7 @@ const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail)
 {
 	static const char *const fixed[] = { [SOURCE_STDERR] = "stderr", [SOURCE_STDOUT] = "stdout",
 					     [SOURCE_SYSLOG] = "syslog", [SOURCE_HARK] = "hark",
-					     [SOURCE_LOG] = "log" };
+					     [SOURCE_LOG] = "log", [SOURCE_STAMP] = "stamp" };
 
 	if (source == SOURCE_FD) {
 		snprintf(c->source, sizeof c->source, "fd:%u", detail);
@@ -37,19 +36,6 @@ const char *deliver_source(struct collector *c, uint8_t source, uint32_t detail)
 		return c->source;
 	}
 	return source < sizeof fixed / sizeof *fixed && fixed[source] ? fixed[source] : "unknown";
-}
-
-bool deliver_source_wanted(const struct sink_spec *spec, const char *source)
-{
-	char list[sizeof spec->source];
-
-	if (!spec->source[0])
-		return true;
-	memcpy(list, spec->source, sizeof list);
-	for (char *rest = list, *one; (one = strsep(&rest, ","));)
-		if (parse_glob(one, source))
-			return true;
-	return false;
 }
 
 static bool writes_below(const struct sink *s, enum level level)
@@ -98,8 +84,10 @@ static bool wants(const struct collector *c, unsigned i, const struct frame *f)
 {
 	if (f->not_to >> i & 1 || (c->routes[i].stream && !f->streams_too))
 		return false;
+	if (f->message.stamp_id)
+		return spec_takes_stamps(&c->sinks[i].spec);
 	return f->to_all || (writes_below(&c->sinks[i], f->message.level) &&
-			     deliver_source_wanted(&c->sinks[i].spec, f->message.source));
+			     spec_takes_source(&c->sinks[i].spec, f->message.source));
 }
 
 static void lose(struct collector *c, unsigned i, uint64_t need, uint64_t bytes)
@@ -159,9 +147,11 @@ static int publish(struct collector *c, struct frame *f)
 	uint64_t bytes[CONTROL_SINKS];
 	struct message *m = &f->message;
 
-	if (!f->own && (int)m->level > c->session.control->level)
+	/* A stamp is no message: it has no level, and no number among messages. */
+	bool counts = !m->stamp_id;
+	if (counts && !f->own && (int)m->level > c->session.control->level)
 		return 0;
-	m->seq = c->state.seq + 1;
+	m->seq = counts ? c->state.seq + 1 : 0;
 	for (unsigned i = 0; i < c->sink_count; i++) {
 		bytes[i] = 0;
 		if (!wants(c, i, f))
@@ -173,9 +163,9 @@ static int publish(struct collector *c, struct frame *f)
 		if (deliver_room(c, i, bytes[i], &lost[i]) != 0)
 			return -EAGAIN;
 	}
-	c->state.seq++;
-	c->state.messages++;
-	c->state.bytes += m->length;
+	c->state.seq += counts;
+	c->state.messages += counts;
+	c->state.bytes += counts ? m->length : 0;
 	c->dirty = true;
 	for (unsigned i = 0; i < c->sink_count; i++) {
 		if (bytes[i] && !lost[i])
@@ -336,6 +326,33 @@ int deliver_joined(struct collector *c, const struct joined *j, size_t *kept)
 	return publish_said(c, &said);
 }
 
+static int deliver_stamp(struct collector *c)
+{
+	const struct reader_record *r = &c->record;
+	struct frame f = { .streams_too = true };
+	struct record_stamp stamp;
+
+	if (r->bytes < sizeof stamp)
+		return 0;
+	memcpy(&stamp, r->payload, sizeof stamp);
+	f.message = (struct message){
+		.time_ns = forward(c, deliver_time_of(c)),
+		.ticks = r->ticks,
+		.level = LEVEL_INFO,
+		.source = deliver_source(c, SOURCE_STAMP, 0),
+		.pid = (pid_t)r->pid,
+		.tid = (pid_t)r->tid,
+		.comm = comm_of(c, r->pid),
+		.ident = "",
+		.facility = -1,
+		.text = r->payload + sizeof stamp,
+		.length = r->bytes - sizeof stamp,
+		.stamp_id = stamp.id ? stamp.id : 1,
+		.step = stamp.step,
+	};
+	return publish(c, &f);
+}
+
 static struct frame own_frame(struct collector *c, enum level level, const char *text,
 			      size_t length, uint32_t pid)
 {
@@ -424,6 +441,9 @@ int deliver_record(struct collector *c)
 	case RECORD_SYSLOG:
 	case RECORD_LOG:
 		result = deliver_message(c);
+		break;
+	case RECORD_STAMP:
+		result = deliver_stamp(c);
 		break;
 	case RECORD_JOIN:
 		result = joined(c);

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "lib/collect/tap.h"
+#include "lib/stamp/event.h"
+#include "lib/stamp/trace.h"
 
 static int path_in(const struct collector *c, char *path, size_t bytes, const char *name)
 {
@@ -166,6 +168,24 @@ static void watch_first(struct collector *c)
 	c->watch.version++;
 }
 
+void setup_tell_clock(const struct collector *c)
+{
+	const struct control *control = c->session.control;
+	char path[sizeof control->trace + sizeof "/" TRACE_EVENTS];
+	struct clock_base now;
+	struct event event;
+
+	if (!control->trace[0])
+		return;
+	snprintf(path, sizeof path, "%.*s/" TRACE_EVENTS, (int)sizeof control->trace,
+		 control->trace);
+	clock_base_now(&now, control->clock.counter != 0);
+	event_begin(&event, "clock");
+	event_number(&event, "ticks", now.ticks);
+	event_number(&event, "monotonic_ns", now.monotonic_ns);
+	event_append(&event, path);
+}
+
 int setup_open(struct collector *c, const struct collect_plan *plan)
 {
 	*c = (struct collector){ .plan = plan, .ring_fd = -1 };
@@ -207,6 +227,7 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 	if (!plan->salvage) {
 		watch_first(c);
 		tap_attach(c);
+		setup_tell_clock(c);
 	}
 	return 0;
 }

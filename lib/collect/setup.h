@@ -9,6 +9,9 @@
 int setup_open(struct collector *c, const struct collect_plan *plan);
 	/* Maps the session, opens sinks and queues, and goes on from the last checkpoint where there is
 	 * one. 0; or -errno, and c->step says what could not be opened. */
+void setup_tell_clock(const struct collector *c);
+	/* To the trace, if there is one: the present by both clocks. The later, the better is their rate
+	 * known. */
 void setup_close(struct collector *c);
 int setup_console_fd(const struct collector *c);
 	/* the original descriptor, -1 where it is not held (any more) */

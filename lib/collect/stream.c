@@ -18,7 +18,7 @@ static unsigned takers(struct collector *c, uint8_t source, uint32_t detail, boo
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < c->sink_count; i++) {
-		takes[i] = c->routes[i].stream && deliver_source_wanted(&c->sinks[i].spec, name) &&
+		takes[i] = c->routes[i].stream && spec_takes_source(&c->sinks[i].spec, name) &&
 			   !(c->routes[i].console && mirrored);
 		count += takes[i];
 	}

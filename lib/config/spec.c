@@ -376,3 +376,22 @@ int spec_absolute(struct sink_spec *spec, const char *cwd)
 	memcpy(spec->target, path, t.len);
 	return 0;
 }
+
+bool spec_takes_source(const struct sink_spec *spec, const char *source)
+{
+	char list[sizeof spec->source];
+
+	if (!spec->source[0])
+		return true;
+	memcpy(list, spec->source, sizeof list);
+	for (char *rest = list, *one; (one = strsep(&rest, ","));)
+		if (parse_glob(one, source))
+			return true;
+	return false;
+}
+
+bool spec_takes_stamps(const struct sink_spec *spec)
+{
+	return spec->source[0] ? spec_takes_source(spec, "stamp") :
+				 strcmp(spec->format, "trace") == 0;
+}

@@ -54,6 +54,10 @@ int spec_absolute(struct sink_spec *spec, const char *cwd);
 	/* Makes a relative path of a file or socket absolute; `given` stays. 0, -EINVAL (cwd is not
 	 * absolute), -ENAMETOOLONG. */
 
+bool spec_takes_source(const struct sink_spec *spec, const char *source);
+bool spec_takes_stamps(const struct sink_spec *spec);
+	/* Public stamps go to traces, and to who asks for them by name: source=stamp, or a glob. */
+
 /* What may stand after the question mark: sink_keys.def. */
 extern const struct spec_key {
 	const char *name;

@@ -87,6 +87,12 @@ static void render(struct format *f, const struct message *m, struct text *out)
 	}
 	if (m->partial)
 		LITERAL(out, " partial=true");
+	if (m->stamp_id) {
+		LITERAL(out, " id=");
+		text_u64(out, m->stamp_id);
+		LITERAL(out, " step=");
+		text_u64(out, m->step);
+	}
 	text_char(out, '\n');
 }
 

@@ -19,7 +19,7 @@ struct message {
 	int64_t time_ns;      /* UTC, nanoseconds since 1970 */
 	uint64_t ticks;       /* the same moment by the session's clock (clock.h); 0: unknown */
 	enum level level;
-	const char *source;   /* "stderr", "stdout", "syslog", "fd:7", "path:/x", "log", "hark"; never NULL */
+	const char *source;   /* "stderr", "stdout", "syslog", "fd:7", "path:/x", "log", "stamp", "hark" */
 	pid_t pid;            /* 0: unknown */
 	pid_t tid;            /* 0: unknown */
 	const char *comm;     /* the process's name; "" where unknown; may hold any bytes but NUL */
@@ -29,6 +29,7 @@ struct message {
 	bool terminal;        /* holds what is meant for a terminal alone (see format_pretty) */
 	const char *text;     /* without the final newline; any bytes, NUL too; newlines only from syslog */
 	size_t length;
+	uint64_t stamp_id, step; /* of a public stamp; stamp_id 0: it is none */
 };
 
 const char *facility_name(int facility);

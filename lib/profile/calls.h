@@ -45,7 +45,8 @@ struct call {
 	void *user;                /* the visitor's; NULL at enter() */
 };
 
-enum mark_kind { MARK_STAMP, MARK_GAP, MARK_MESSAGE, MARK_FIBER, MARK_DEATH, MARK_MUTED };
+enum mark_kind { MARK_STAMP, MARK_GAP, MARK_MESSAGE, MARK_FIBER, MARK_DEATH, MARK_MUTED,
+		 MARK_TIMER };
 
 struct mark {
 	enum mark_kind kind;
@@ -54,7 +55,10 @@ struct mark {
 	const char *text;          /* of a stamp or message, valid during the call; else NULL */
 	size_t text_bytes;
 	const char *level, *source; /* of a message */
-	int32_t pid, tid;          /* of a message: whose; thread may then be NULL */
+	int32_t pid, tid;          /* of a message, stamp or timer: whose; thread may then be NULL */
+	/* of a timer: one of its last intervals, which ended now. text: its name; id: its number */
+	uint64_t took_ns;
+	const struct timer_figures *timer; /* with the last one, all its figures; else NULL */
 };
 
 struct calls_filter {
@@ -87,10 +91,11 @@ struct calls; /* functions, names, threads' stacks */
 struct calls *calls_open(struct trace_dir *dir, const struct calls_filter *filter);
 void calls_close(struct calls *calls);
 int calls_walk(struct calls *calls, const struct calls_visitor *visitor, void *arg);
-	/* Thread by thread. Messages are not visited. 0, or -errno of what could not be read at all. */
+	/* Thread by thread. Messages, public stamps and timers are not visited. 0, or -errno of what could
+	 * not be read at all. */
 int calls_merge(struct calls *calls, const struct calls_visitor *visitor, void *arg);
-	/* All threads in the order of time, the session's messages between them (after what happened
-	 * before them in the same nanosecond: whoever speaks is in that call already). */
+	/* All threads in the order of time, the session's messages, stamps and timers between them (after
+	 * what happened before them in the same nanosecond: whoever speaks is in that call already). */
 uint32_t calls_function_count(const struct calls *calls);
 const struct function *calls_function(const struct calls *calls, uint32_t number);
 

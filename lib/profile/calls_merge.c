@@ -113,7 +113,9 @@ static void speak(struct merge *m)
 	const struct message *message = &m->message;
 	struct lane *lane = speaker(m, message);
 	struct mark mark = {
-		.kind = MARK_MESSAGE, .time_ns = message->time_ns,
+		.kind = message->kind, .time_ns = message->time_ns,
+		.id = message->id, .step = message->step,
+		.took_ns = message->took_ns, .timer = message->timer,
 		.text = message->text, .text_bytes = message->text_bytes,
 		.level = message->level, .source = message->source,
 		.pid = message->pid, .tid = message->tid,

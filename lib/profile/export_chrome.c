@@ -13,6 +13,7 @@
 
 #include "lib/profile/export.h"
 #include "lib/profile/numbering.h"
+#include "lib/profile/timer_list.h"
 
 enum { TID_MOST = 1 << 22 }; /* no kernel gives higher ones */
 
@@ -110,6 +111,31 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	fputs(how || f->file ? "}}" : "}", e->to);
 }
 
+/* An interval of a timer is no call: it may begin in one and end in another. So it has a row of its own. */
+static void put_interval(struct export *e, int64_t pid, int64_t tid, const struct mark *mark)
+{
+	const struct timer_figures *t = mark->timer;
+	int64_t begin_ns = mark->time_ns - (int64_t)mark->took_ns;
+
+	for (int end = 0; end < 2; end++) {
+		next(e);
+		fprintf(e->to,
+			"{\"ph\":\"%c\",\"cat\":\"timer\",\"id\":\"%" PRId64 ".%" PRIu64
+			"\",\"pid\":%" PRId64 ",\"tid\":%" PRId64,
+			end ? 'e' : 'b', mark->time_ns, mark->id, pid, tid);
+		put_time(e->to, "ts", export_since(e, end ? mark->time_ns : begin_ns));
+		fputs(",\"name\":", e->to);
+		export_json(e->to, mark->text, mark->text_bytes);
+		if (t && end)
+			fprintf(e->to,
+				",\"args\":{\"count\":%" PRIu64 ",\"total_ns\":%" PRIu64
+				",\"avg_ns\":%" PRIu64 ",\"min_ns\":%" PRIu64
+				",\"max_ns\":%" PRIu64 "}",
+				t->count, t->total_ns, t->avg_ns, t->min_ns, t->max_ns);
+		fputs("}", e->to);
+	}
+}
+
 static void put_instant(struct export *e, int64_t pid, int64_t tid, const struct mark *mark,
 			const char *category)
 {
@@ -147,6 +173,10 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	if (thread) {
 		pid = thread->image->pid;
 		tid = tid_of(e, thread);
+	}
+	if (mark->kind == MARK_TIMER) {
+		put_interval(e, pid, tid, mark);
+		return;
 	}
 	if (mark->kind == MARK_MESSAGE) {
 		put_instant(e, pid, tid, mark, "message");

@@ -25,7 +25,7 @@ enum {
 
 enum event {
 	EVENT_ENTRY, EVENT_EXIT, EVENT_CALL, EVENT_MESSAGE, EVENT_STAMP, EVENT_FIBER, EVENT_GAP,
-	EVENT_DEATH, EVENT_MUTED, EVENTS
+	EVENT_DEATH, EVENT_MUTED, EVENT_TIMER, EVENTS
 };
 
 struct packet_head {
@@ -76,6 +76,7 @@ static const struct {
 	[EVENT_GAP] = { "gap", "uint64_t count;" },
 	[EVENT_DEATH] = { "died", "" },
 	[EVENT_MUTED] = { "muted", "" },
+	[EVENT_TIMER] = { "timer", "uint64_t number; uint64_t duration; string name;" },
 };
 
 static void put(struct ctf *c, const void *bytes, size_t count)
@@ -184,6 +185,7 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	static const enum event kinds[] = {
 		[MARK_STAMP] = EVENT_STAMP, [MARK_GAP] = EVENT_GAP, [MARK_MESSAGE] = EVENT_MESSAGE,
 		[MARK_FIBER] = EVENT_FIBER, [MARK_DEATH] = EVENT_DEATH, [MARK_MUTED] = EVENT_MUTED,
+		[MARK_TIMER] = EVENT_TIMER,
 	};
 	struct export *e = arg;
 	struct ctf *c = e->state;
@@ -198,11 +200,14 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 		put_text(c, mark->level, 64);
 		put_text(c, mark->source, 4096);
 	}
-	if (mark->kind == MARK_STAMP || mark->kind == MARK_GAP || mark->kind == MARK_FIBER)
+	if (mark->kind == MARK_STAMP || mark->kind == MARK_GAP || mark->kind == MARK_FIBER ||
+	    mark->kind == MARK_TIMER)
 		put_u64(c, mark->id);
 	if (mark->kind == MARK_STAMP)
 		put_u64(c, mark->step);
-	if (mark->kind == MARK_MESSAGE || mark->kind == MARK_STAMP)
+	if (mark->kind == MARK_TIMER)
+		put_u64(c, mark->took_ns);
+	if (mark->kind == MARK_MESSAGE || mark->kind == MARK_STAMP || mark->kind == MARK_TIMER)
 		put_text(c, mark->text, mark->text_bytes);
 }
 

@@ -11,6 +11,7 @@
 #include "lib/profile/export.h"
 #include "lib/profile/numbering.h"
 #include "lib/profile/proto.h"
+#include "lib/profile/timer_list.h"
 
 enum {
 	TRACE_PACKET = 1,
@@ -225,6 +226,20 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	put_event(e);
 }
 
+static void annotate_timer(struct perfetto *p, const struct mark *mark)
+{
+	const struct timer_figures *t = mark->timer;
+
+	annotate(p, "took_ns", NULL, mark->took_ns);
+	annotate(p, "number", NULL, mark->id);
+	if (!t)
+		return;
+	annotate(p, "total_ns", NULL, t->total_ns);
+	annotate(p, "avg_ns", NULL, t->avg_ns);
+	annotate(p, "min_ns", NULL, t->min_ns);
+	annotate(p, "max_ns", NULL, t->max_ns);
+}
+
 static void mark(void *arg, const struct trace_thread *thread, const struct mark *mark,
 		 const struct call *innermost)
 {
@@ -235,7 +250,8 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	struct perfetto *p = e->state;
 	struct export_lane *lane = export_lane(&p->lanes, thread);
 	const char *category = mark->kind == MARK_MESSAGE ? "message"
-			       : mark->kind == MARK_STAMP ? "stamp" : "hark";
+			       : mark->kind == MARK_STAMP ? "stamp"
+			       : mark->kind == MARK_TIMER ? "timer" : "hark";
 
 	(void)innermost;
 	if (mark->kind == MARK_FIBER && lane)
@@ -261,6 +277,8 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 	} else if (mark->kind == MARK_STAMP) {
 		annotate(p, "id", NULL, mark->id);
 		annotate(p, "step", NULL, mark->step);
+	} else if (mark->kind == MARK_TIMER) {
+		annotate_timer(p, mark);
 	}
 	put_event(e);
 }

@@ -24,6 +24,10 @@ struct messages {
 	size_t at, end;
 	json_t *object;            /* that the last message points into */
 	int64_t latest_ns;
+	struct message ahead;      /* the next line's … */
+	bool read;                 /* … which has been read */
+	struct timer_list timers;
+	size_t interval;           /* the next one */
 };
 
 int messages_open(struct messages **messages, struct trace_dir *dir)
@@ -36,6 +40,12 @@ int messages_open(struct messages **messages, struct trace_dir *dir)
 	*messages = m;
 	m->dir = dir;
 	m->latest_ns = INT64_MIN;
+	m->fd = -1;
+	if (timer_list_read(&m->timers, dir) != 0) {
+		messages_close(m);
+		*messages = NULL;
+		return -ENOMEM;
+	}
 	m->fd = openat(dir->fd, TRACE_MESSAGES, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (m->fd < 0)
 		return 0;
@@ -49,6 +59,7 @@ int messages_open(struct messages **messages, struct trace_dir *dir)
 	if (m->buffer)
 		return 0;
 	messages_close(m);
+	*messages = NULL;
 	return -ENOMEM;
 }
 
@@ -57,6 +68,7 @@ void messages_close(struct messages *m)
 	if (!m)
 		return;
 	json_decref(m->object);
+	timer_list_fini(&m->timers);
 	if (m->fd >= 0)
 		close(m->fd);
 	free(m->buffer);
@@ -157,6 +169,14 @@ static int32_t number_of(const json_t *object, const char *key)
 	return value > 0 && value <= INT32_MAX ? (int32_t)value : 0;
 }
 
+static uint64_t field_of(const json_t *object, const char *key)
+{
+	json_int_t value =
+		json_integer_value(json_object_get(json_object_get(object, "fields"), key));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
 /* To the tick, as stamps are placed; but by its own time where the two have nothing to do with each
  * other. */
 static int64_t moment(const struct messages *m, int64_t ns)
@@ -189,19 +209,68 @@ static bool take(struct messages *m, const char *line, size_t length, struct mes
 		.source = string_of(m->object, "source"),
 		.pid = number_of(m->object, "pid"),
 		.tid = number_of(m->object, "tid"),
+		.comm = string_of(m->object, "comm"),
+		.kind = MARK_MESSAGE,
 	};
+	if (strcmp(message->source, "stamp") != 0)
+		return true;
+	message->kind = MARK_STAMP;
+	message->id = field_of(m->object, "id");
+	message->step = field_of(m->object, "step");
 	return true;
 }
 
-bool messages_next(struct messages *m, struct message *message)
+static bool read_ahead(struct messages *m)
 {
 	const char *line;
 	size_t length;
 
-	while (m->fd >= 0 && (line = next_line(m, &length)) != NULL) {
-		if (take(m, line, length, message))
-			return true;
-		trace_dir_torn(m->dir, TRACE_MESSAGES " has a line that is no message");
+	while (!m->read && m->fd >= 0 && (line = next_line(m, &length)) != NULL) {
+		m->read = take(m, line, length, &m->ahead);
+		if (!m->read)
+			trace_dir_torn(m->dir, TRACE_MESSAGES " has a line that is no message");
 	}
-	return false;
+	return m->read;
+}
+
+static void take_interval(const struct timer_list *list, const struct timer_interval *interval,
+			  struct message *message)
+{
+	const struct timer_figures *timer = &list->timers[interval->timer];
+
+	*message = (struct message){
+		.kind = MARK_TIMER,
+		.time_ns = interval->end_ns,
+		.text = timer->name,
+		.text_bytes = strlen(timer->name),
+		.level = "",
+		.source = "timer",
+		.pid = timer->pid,
+		.tid = interval->tid,
+		.comm = timer->comm,
+		.id = interval->number,
+		.took_ns = interval->took_ns,
+		.timer = interval->last ? timer : NULL,
+	};
+}
+
+const struct timer_list *messages_timers(const struct messages *m)
+{
+	return &m->timers;
+}
+
+bool messages_next(struct messages *m, struct message *message)
+{
+	const struct timer_list *timers = &m->timers;
+	bool more = read_ahead(m);
+
+	if (m->interval < timers->interval_count &&
+	    (!more || timers->intervals[m->interval].end_ns < m->ahead.time_ns)) {
+		take_interval(timers, &timers->intervals[m->interval++], message);
+		return true;
+	}
+	if (more)
+		*message = m->ahead;
+	m->read = false;
+	return more;
 }

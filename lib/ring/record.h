@@ -38,7 +38,8 @@ enum {
 
 /* What a record is. Sources below SOURCE_FD are fixed, others are numbered by the session. */
 enum record_source {
-	SOURCE_STDERR, SOURCE_STDOUT, SOURCE_SYSLOG, SOURCE_FD, SOURCE_PATH, SOURCE_HARK, SOURCE_LOG
+	SOURCE_STDERR, SOURCE_STDOUT, SOURCE_SYSLOG, SOURCE_FD, SOURCE_PATH, SOURCE_HARK,
+	SOURCE_LOG, SOURCE_STAMP
 };
 
 enum record_kind {
@@ -51,6 +52,7 @@ enum record_kind {
 	RECORD_LOG,    /* said by hark_log(): text; detail is the level */
 	RECORD_SANDBOX, /* from here on the process may not wake anybody; detail 0: it may after all */
 	RECORD_IMAGE,   /* the process is about to become, or start, the program of that path */
+	RECORD_STAMP,   /* hark_stamp(): struct record_stamp, text */
 	RECORD_KIND_NR
 };
 
@@ -90,6 +92,10 @@ struct record_join {
 	char path[256];         /* of the executable */
 };
 _Static_assert(offsetof(struct record_join, path) == 28, "as on every machine");
+
+struct record_stamp {
+	uint64_t id, step;
+};
 
 static inline uint64_t claim_make(uint64_t number, uint64_t units, uint64_t tid, uint64_t state)
 {

@@ -101,7 +101,9 @@ struct control {
 	char trace[512];      /* where stamps go (TRACE.md); "": nowhere */
 	uint64_t flight_bytes; /* of each thread, in flight mode */
 
-	char rest_of_page[3912];
+	uint32_t stamps;      /* 1: some sink takes public stamps (a trace does) */
+
+	char rest_of_page[3908];
 
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */
@@ -130,6 +132,11 @@ struct control {
 	_Atomic uint32_t images;               /* that have recorded something */
 
 	_Alignas(64) struct lost_count lost[LOST_NR];
+
+	/* public stamps; not beside `stamp`, which every call of a function reads */
+	_Atomic uint64_t stamp_ids;            /* that were given out */
+	_Atomic uint64_t stamp_steps;
+	_Atomic uint32_t timer_files;          /* of the trace */
 
 	/* statistics, written by the collector for `hark stats` and `hark ps` */
 	_Alignas(64) _Atomic uint64_t messages, message_bytes, records;

@@ -61,6 +61,19 @@ static bool writes_to_console(const char *sinks)
 	return false;
 }
 
+/* Whether there is a sink for which public stamps have to be sent at all. */
+static bool any_takes_stamps(const char *sinks)
+{
+	static struct sink_spec specs[CONTROL_SINKS];
+	char why[128];
+	int count = spec_parse_list(sinks, specs, CONTROL_SINKS, why, sizeof why);
+
+	for (int i = 0; i < count; i++)
+		if (spec_takes_stamps(&specs[i]))
+			return true;
+	return false;
+}
+
 static void fill_control(struct control *c, const struct session_plan *plan)
 {
 	static const enum ring_overflow overflow[] = {
@@ -100,6 +113,7 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	snprintf(c->preload, sizeof c->preload, "%s", plan->preload);
 	snprintf(c->trace, sizeof c->trace, "%s", plan->trace ? plan->trace : "");
 	c->flight_bytes = config->flight_bytes;
+	c->stamps = any_takes_stamps(config->sinks);
 	c->stamp = STAMP_CHANGE | config->stamp;
 	if (!getcwd(c->directory, sizeof c->directory))
 		strcpy(c->directory, "/");

@@ -9,6 +9,7 @@
 #ifndef HARK_STAMP_TRACE_H
 #define HARK_STAMP_TRACE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define TRACE_VERSION 1
@@ -18,7 +19,8 @@
 #define TRACE_IDENTITY "trace"    /* text: whose trace it is, and the clock */
 #define TRACE_EVENTS "events"     /* text, a line each, appended by everybody: images, modules, losses */
 #define TRACE_IMAGE "image."      /* and the image's number: segments */
-#define TRACE_MESSAGES "messages" /* the session's messages, format=trace */
+#define TRACE_MESSAGES "messages" /* the session's messages and public stamps, format=trace */
+#define TRACE_TIMERS "timers."    /* and a number: struct trace_timers */
 
 enum {
 	TRACE_PAGE = 4096,               /* segments begin and end at multiples of it */
@@ -92,7 +94,7 @@ enum trace_long {
 	TRACE_GAP,        /* * count (two words): records that are missing here; detail: enum trace_gap */
 	TRACE_END,        /* * nothing more: the thread's recording ended; detail: enum trace_end */
 	TRACE_STAMP,      /* * id (two words), step (two words), text to the end, NULs fill the last word;
-			   * detail: how many of them. A public stamp: hark_stamp() */
+			   * detail: how many of them. Not written so far: public stamps are messages */
 	TRACE_LONGS
 };
 
@@ -135,5 +137,35 @@ struct trace_edge {
 	uint64_t min, max;   /* ticks; 0: none has ended */
 	uint32_t buckets[TRACE_BUCKETS]; /* calls by their time */
 };
+
+/*
+ * A file timers.N: public timers of one process, a page. They change at any time, and whoever changed
+ * one may have died in the midst of it, so a figure may lack what another one counts already.
+ */
+#define TRACE_TIMERS_MAGIC UINT64_C(0x316d69746b726168) /* "harktim1" */
+enum { TRACE_TIMER_LAST = 10, TRACE_TIMER_NAME = 48, TRACE_TIMERS_MOST = 12 };
+
+struct trace_interval {
+	_Atomic uint64_t begin, took; /* ticks */
+	_Atomic uint32_t tid;
+	_Atomic uint32_t number;   /* of the timer's intervals, from 1 on; 0: it is being written */
+};
+
+struct trace_timer {
+	_Atomic uint64_t count;    /* intervals that were begun to be entered */
+	_Atomic uint64_t total, min, max; /* ticks; min is UINT64_MAX before the first one */
+	struct trace_interval last[TRACE_TIMER_LAST]; /* number n is in (n - 1) % TRACE_TIMER_LAST */
+	char name[TRACE_TIMER_NAME]; /* "": not in use */
+};
+
+struct trace_timers {
+	uint64_t magic;
+	uint32_t pid;
+	_Atomic uint32_t used;     /* may be more than there are */
+	char comm[16];
+	uint64_t unused[28];
+	struct trace_timer timers[TRACE_TIMERS_MOST];
+};
+_Static_assert(sizeof(struct trace_timers) == TRACE_PAGE, "a page");
 
 #endif

@@ -105,6 +105,11 @@ static void on_mark(void *arg, const struct trace_thread *thread, const struct m
 		break;
 	case MARK_DEATH: note(h, "death:%s ", name_of(h, innermost->function)); break;
 	case MARK_MUTED: note(h, "muted:%d ", (int)mark->id); break;
+	case MARK_TIMER:
+		note(h, "timer:%.*s,%d,%d%s@%s ", (int)mark->text_bytes, mark->text,
+		     (int)mark->id, (int)mark->took_ns, mark->timer ? ",last" : "",
+		     innermost ? name_of(h, innermost->function) : "-");
+		break;
 	case MARK_MESSAGE:
 		note(h, "\"%.*s\"%s@%s ", (int)mark->text_bytes, mark->text, mark->level,
 		     innermost ? name_of(h, innermost->function) : "-");
@@ -387,6 +392,47 @@ static void merged_with_messages(void **state)
 			    "\"late\"info@- \"stranger\"info@- ");
 }
 
+/* Public stamps stand where they were made, timers where their last intervals ended. */
+static void merged_with_stamps_and_timers(void **state)
+{
+	struct home *h = *state;
+	unsigned image = trace_case_image(&h->c, 100, 0);
+	struct trace_case_thread a = trace_case_thread(&h->c, image, 1, 7);
+	FILE *file = trace_case_file(&h->c, TRACE_MESSAGES, "w");
+	struct trace_timers page = { .magic = TRACE_TIMERS_MAGIC, .pid = 100, .used = 2 };
+	struct trace_timer *timer = &page.timers[0];
+
+	trace_case_script(&a, "+10 main( +10 load( +30 ) +10 ) end:1");
+	trace_case_cut(&a);
+	fprintf(file, "{\"time\":\"2023-11-14T22:13:20.000000030Z\",\"level\":\"info\",\"msg\":"
+		      "\"here\",\"source\":\"stamp\",\"pid\":100,\"tid\":7,\"fields\":{\"id\":12,"
+		      "\"step\":5}}\n");
+	fclose(file);
+	strcpy(timer->name, "clock");
+	timer->count = 11;
+	timer->total = 99;
+	timer->min = 2;
+	timer->max = 60;
+	/* the tenth and the eleventh; a torn one; one in the wrong place; one that is overwritten since */
+	timer->last[9] = (struct trace_interval){ TRACE_CASE_TICKS + 21, 4, 7, 10 };
+	timer->last[0] = (struct trace_interval){ TRACE_CASE_TICKS + 15, 40, 7, 11 };
+	timer->last[1] = (struct trace_interval){ TRACE_CASE_TICKS + 15, 40, 7, 0 };
+	timer->last[2] = (struct trace_interval){ TRACE_CASE_TICKS + 15, 40, 7, 9 };
+	timer->last[3] = (struct trace_interval){ TRACE_CASE_TICKS + 15, 40, 7, 4 - 10u };
+	page.timers[5].count = 3; /* without a name: nobody's */
+	file = trace_case_file(&h->c, TRACE_TIMERS "1", "w");
+	fwrite(&page, sizeof page, 1, file);
+	fclose(file);
+	file = trace_case_file(&h->c, TRACE_TIMERS "2", "w");
+	fwrite(&page, 100, 1, file); /* torn */
+	fclose(file);
+	file = trace_case_file(&h->c, TRACE_TIMERS "3", "w"); /* its owner died */
+	fclose(file);
+	assert_string_equal(walked(h, NULL, 1, calls_merge),
+			    "[7 main( load( timer:clock,10,4@load stamp:12,5,here ) "
+			    "timer:clock,11,40,last@main ) ] ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +457,7 @@ int main(void)
 		CASE(by_thread),
 		CASE(who_leaves_takes_the_others_along),
 		CASE(merged_with_messages),
+		CASE(merged_with_stamps_and_timers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

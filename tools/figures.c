@@ -1,0 +1,32 @@
+/*
+ * figures.c - see figures.h.
+ */
+#include "tools/figures.h"
+
+#include <inttypes.h>
+
+#include "tools/json.h"
+#include "tools/units.h"
+
+void figures_text(FILE *to, const struct timer_figures *f)
+{
+	char count[UNITS_TEXT], total[UNITS_TEXT], avg[UNITS_TEXT], min[UNITS_TEXT],
+		max[UNITS_TEXT];
+
+	fprintf(to, "%s %s, %s in all, %s on average, from %s to %s", units_count(count, f->count),
+		f->count == 1 ? "time" : "times", units_ns(total, f->total_ns),
+		units_ns(avg, f->avg_ns), units_ns(min, f->min_ns), units_ns(max, f->max_ns));
+}
+
+void figures_json(FILE *to, const struct timer_figures *f)
+{
+	json_number(to, ",", "count", f->count);
+	json_number(to, ",", "total_ns", f->total_ns);
+	json_number(to, ",", "avg_ns", f->avg_ns);
+	json_number(to, ",", "min_ns", f->min_ns);
+	json_number(to, ",", "max_ns", f->max_ns);
+	fputs(",\"last_ns\":[", to);
+	for (unsigned i = 0; i < f->last_count; i++)
+		fprintf(to, "%s%" PRIu64, i ? "," : "", f->last_ns[i]);
+	putc(']', to);
+}
