@@ -120,7 +120,7 @@ static int change_environment(const struct run *r)
 	setenv("HARK_SESSION", r->launch.dir, 1);
 	unsetenv("HARK_FDS"); /* an outer session's */
 	hand_down(r);
-	if (r->target.foreign)
+	if (r->target.capture.foreign)
 		return 0; /* its loader would complain, or die */
 	char *list = launch_preload(r->launch.preload, getenv("LD_PRELOAD"));
 	int error = list ? setenv("LD_PRELOAD", list, 1) : -1;
@@ -134,7 +134,7 @@ static int go_deep(struct run *r, char *why, size_t why_bytes)
 	const struct capture_set *set = &r->config.capture;
 	bool asked = r->config.deep;
 
-	if (!asked && !r->target.deaf)
+	if (!asked && r->target.capture.answer != VERDICT_NO)
 		return 0;
 	r->config.deep = true;
 	int error = deep_open(&r->deep, set->on_stderr, set->on_stdout);
@@ -148,10 +148,10 @@ static int go_deep(struct run *r, char *why, size_t why_bytes)
 		return 0;
 	if (r->config.deep)
 		cli_say("%s %s: only deep mode hears it; listening through a %s", r->target.subject,
-			r->target.deaf, r->deep.terminal ? "pseudo-terminal" : "pipe");
+			r->target.capture.why, r->deep.terminal ? "pseudo-terminal" : "pipe");
 	else
 		cli_say("%s %s: only deep mode would hear it, and that on stderr and stdout alone",
-			r->target.subject, r->target.deaf);
+			r->target.subject, r->target.capture.why);
 	return 0;
 }
 

@@ -197,6 +197,22 @@ static void put_losses(void)
 	printf(".El\n");
 }
 
+static void put_inspections(void)
+{
+	printf(".Sh INSPECTIONS\n"
+	       ".Cm hark inspect \\-\\-json\n"
+	       "prints one object for each program, with these keys.\n"
+	       "What there is none of is null, false, 0 or an empty array.\n"
+	       "A program that cannot be looked at has\n.Li name\nand\n.Li error\nalone.\n.Bl -tag -width 4n\n");
+#define KEY(name, doc) put_line(".It Li \"" #name "\"\n", doc, ".\n");
+#include "tools/inspect_keys.def"
+	printf(".El\n.Pp\n"
+	       "A verdict on capture is\n.Li partly\n"
+	       "where code of the program or its libraries makes system calls by itself whose\n"
+	       "number is that of a call that writes, or is not to be seen;\n"
+	       "whether they are ever made, no file tells.\n");
+}
+
 void man_overview(void)
 {
 	put_header("7", "how hark listens, and what it promises");
@@ -221,6 +237,7 @@ void man_overview(void)
 	put_sinks();
 	put_deep();
 	put_losses();
+	put_inspections();
 	printf(".Sh FIGURES\n"
 	       ".Cm hark stats \\-\\-json\n"
 	       "prints one object:\n.Li messages\nand\n.Li bytes\nso far,\n.Li lost\nand\n.Li "

@@ -12,11 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/image/deaf.h"
-#include "lib/image/elf.h"
-
 enum {
-	DEPTH_MOST = 5,    /* scripts that are interpreted by scripts: the kernel's limit */
 	HEAD_BYTES = 256,  /* as much of a script's first line as the kernel looks at */
 	WORDS_MOST = 32,
 };
@@ -120,9 +116,7 @@ static int judge_elf(struct target *t, const struct elf_facts *facts, char *why,
 			 facts->interpreter);
 		return -ENOENT;
 	}
-	t->deaf = deaf_by_format(facts, &t->foreign);
-	if (!t->deaf)
-		t->deaf = deaf_by_rights(t->subject);
+	t->capture = verdict_capture(facts, t->subject);
 	return 0;
 }
 
@@ -134,7 +128,7 @@ static int look_at(struct target *t, char *why, size_t why_bytes)
 
 	int fd = open(t->subject, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
-		t->deaf = deaf_by_rights(t->subject);
+		t->capture = verdict_capture(NULL, t->subject);
 		return 0;
 	}
 	int error = elf_facts_read(&facts, fd);
@@ -147,6 +141,7 @@ static int look_at(struct target *t, char *why, size_t why_bytes)
 		return -ENOEXEC;
 	}
 	head[n > 0 ? n : 0] = '\0';
+	strcpy(t->scripts[t->script_count++], t->subject);
 	if (strncmp(head, "#!", 2) == 0) {
 		head[strcspn(head, "\n")] = '\0';
 		if (interpreter_of(head, t->subject) == 0)
@@ -161,9 +156,8 @@ static int look_at(struct target *t, char *why, size_t why_bytes)
 int target_look(struct target *t, char *why, size_t why_bytes)
 {
 	strcpy(t->subject, t->path);
-	t->deaf = NULL;
-	t->foreign = false;
-	for (unsigned depth = 0; depth < DEPTH_MOST; depth++) {
+	t->script_count = 0;
+	while (t->script_count < TARGET_SCRIPTS) {
 		int result = look_at(t, why, why_bytes);
 		if (result <= 0)
 			return result;

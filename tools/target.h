@@ -5,14 +5,18 @@
 #define HARK_TOOLS_TARGET_H
 
 #include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "lib/image/verdict.h"
+
+enum { TARGET_SCRIPTS = 5 }; /* scripts that are interpreted by scripts: the kernel's limit */
 
 struct target {
 	char path[PATH_MAX];      /* what is executed */
 	char subject[PATH_MAX];   /* what decides: the same, or the interpreter of a script */
-	const char *deaf;         /* why no hook hears it: "is static"; NULL: hooks do */
-	bool foreign; /* its loader could not even load the shim: it is not to be preloaded */
+	char scripts[TARGET_SCRIPTS][PATH_MAX]; /* those on the way, from path on */
+	unsigned script_count;
+	struct verdict capture;   /* of the subject: whether hooks hear it */
 };
 
 int target_find(const char *name, char path[PATH_MAX]);

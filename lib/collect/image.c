@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "lib/collect/collector.h"
-#include "lib/image/deaf.h"
+#include "lib/image/verdict.h"
 
 void image_started(struct collector *c)
 {
@@ -70,20 +70,21 @@ static uint32_t listeners(const struct collector *c)
 	return sinks;
 }
 
-static const char *why_deaf(int fd, const char *path)
+/* Whether no hook hears it. A script, or what is none of both, is left to its interpreter. */
+static bool is_deaf(int fd, const char *path, struct verdict *verdict)
 {
 	struct elf_facts facts;
-	bool foreign;
 
 	if (elf_facts_read(&facts, fd) != 0)
-		return NULL; /* a script, or none */
-	const char *why = deaf_by_format(&facts, &foreign);
-	return why ? why : deaf_by_rights(path);
+		return false;
+	*verdict = verdict_capture(&facts, path);
+	return verdict->answer == VERDICT_NO;
 }
 
 static void look_at(struct collector *c, const struct image *image)
 {
-	char path[PATH_MAX], text[IMAGE_PATH + 100];
+	char path[PATH_MAX], text[IMAGE_PATH + 500];
+	struct verdict verdict;
 	struct stat st;
 
 	int fd = open_image(image, path, sizeof path, &st);
@@ -91,15 +92,15 @@ static void look_at(struct collector *c, const struct image *image)
 		return;
 	uint64_t name = (uint64_t)st.st_ino << 16 ^ (uint64_t)st.st_dev ^ 1;
 	uint64_t *hears = &c->heard[name % IMAGES_HEARD];
-	const char *why = *hears == name || known(c, name) ? NULL : why_deaf(fd, path);
+	bool deaf = *hears != name && !known(c, name) && is_deaf(fd, path, &verdict);
 	close(fd);
-	uint32_t sinks = why ? listeners(c) : 0;
+	uint32_t sinks = deaf ? listeners(c) : 0;
 	if (!sinks) {
 		*hears = name;
 		return;
 	}
 	snprintf(text, sizeof text, "started %s, which %s: only deep mode hears it", image->path,
-		 why);
+		 verdict.why);
 	if (!deliver_note(c, LEVEL_NOTICE, text, sinks))
 		return;
 	c->state.deaf[c->state.deaf_count++ % CHECKPOINT_DEAF] = name;

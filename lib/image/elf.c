@@ -17,6 +17,10 @@ enum {
 	NOTE_GO_BUILD_ID = 4,
 };
 
+/* glibc's <elf.h> has those of AArch64 alone; x86-64 psABI, "Program Property". */
+#define X86_FEATURE_1_AND 0xc0000002U
+enum { X86_IBT = 1, X86_SHSTK = 2 };
+
 static Elf_Data *chunk(Elf *elf, const GElf_Phdr *segment, size_t most, Elf_Type type)
 {
 	if (segment->p_filesz == 0 || segment->p_filesz > most || segment->p_offset > INT64_MAX)
@@ -46,6 +50,36 @@ static void read_dynamic(struct elf_facts *facts, Elf *elf, const GElf_Phdr *seg
 			facts->soname = true;
 		else if (entry.d_tag == DT_FLAGS_1)
 			facts->pie = (entry.d_un.d_val & DF_1_PIE) != 0;
+		if (entry.d_tag == DT_BIND_NOW ||
+		    (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_BIND_NOW)) ||
+		    (entry.d_tag == DT_FLAGS_1 && (entry.d_un.d_val & DF_1_NOW)))
+			facts->bind_now = true;
+	}
+}
+
+/* A row of {type, bytes, value}, each at a multiple of a pointer's size. */
+static void read_properties(struct elf_facts *facts, const char *bytes, size_t count)
+{
+	size_t unit = facts->bits / 8;
+	uint32_t head[2], value;
+
+	while (count >= sizeof head + sizeof value) {
+		memcpy(head, bytes, sizeof head);
+		size_t whole = (sizeof head + (size_t)head[1] + unit - 1) / unit * unit;
+		memcpy(&value, bytes + sizeof head, sizeof value);
+		if (facts->machine == EM_X86_64 && head[0] == X86_FEATURE_1_AND)
+			facts->protection |=
+				(value & X86_IBT ? ELF_IBT : 0U) |
+				(value & X86_SHSTK ? ELF_SHSTK : 0U);
+		if (facts->machine == EM_AARCH64 &&
+		    head[0] == GNU_PROPERTY_AARCH64_FEATURE_1_AND)
+			facts->protection |=
+				(value & GNU_PROPERTY_AARCH64_FEATURE_1_BTI ? ELF_BTI : 0U) |
+				(value & GNU_PROPERTY_AARCH64_FEATURE_1_PAC ? ELF_PAC : 0U);
+		if (whole > count)
+			break;
+		bytes += whole;
+		count -= whole;
 	}
 }
 
@@ -63,6 +97,9 @@ static void read_notes(struct elf_facts *facts, Elf *elf, const GElf_Phdr *segme
 			memcpy(facts->build_id, bytes + text, note.n_descsz);
 			facts->build_id_bytes = note.n_descsz;
 		}
+		if (note.n_namesz == 4 && memcmp(bytes + name, "GNU", 4) == 0 &&
+		    note.n_type == NT_GNU_PROPERTY_TYPE_0 && !facts->big_endian)
+			read_properties(facts, bytes + text, note.n_descsz);
 		if (note.n_namesz == 4 && memcmp(bytes + name, "Go\0", 4) == 0 &&
 		    note.n_type == NOTE_GO_BUILD_ID)
 			facts->go = true;
@@ -87,6 +124,8 @@ static int read_segments(struct elf_facts *facts, Elf *elf)
 			read_dynamic(facts, elf, &segment);
 		} else if (segment.p_type == PT_NOTE) {
 			read_notes(facts, elf, &segment);
+		} else if (segment.p_type == PT_GNU_RELRO) {
+			facts->relro = true;
 		}
 	}
 	return 0;

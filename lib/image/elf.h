@@ -12,6 +12,9 @@
 
 enum { ELF_INTERPRETER = 256, ELF_BUILD_ID = 32 };
 
+/* What a program says it bears of its processor's protection. */
+enum { ELF_IBT = 1, ELF_SHSTK = 2, ELF_BTI = 4, ELF_PAC = 8 };
+
 struct elf_facts {
 	unsigned bits;               /* 32 or 64 */
 	bool big_endian;
@@ -21,6 +24,9 @@ struct elf_facts {
 	bool soname;                 /* names itself as a library: no program, or the loader itself */
 	bool pie;                    /* DF_1_PIE */
 	bool go;                     /* built by Go, which makes system calls by itself */
+	bool relro;                  /* PT_GNU_RELRO: relocated once, then read-only */
+	bool bind_now;               /* all functions are bound at the start */
+	unsigned protection;         /* ELF_IBT | … */
 	char interpreter[ELF_INTERPRETER]; /* the dynamic loader; "": none */
 	uint8_t build_id[ELF_BUILD_ID];
 	unsigned build_id_bytes;     /* 0: none */

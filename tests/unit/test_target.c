@@ -161,8 +161,8 @@ static void expect_heard(const char *path)
 	struct target t;
 
 	assert_int_equal(look(path, &t), 0);
-	assert_null(t.deaf);
-	assert_false(t.foreign);
+	assert_int_equal(t.capture.answer, VERDICT_YES);
+	assert_false(t.capture.foreign);
 }
 
 static void expect_deaf(const char *path, const char *deaf, const char *subject, bool foreign)
@@ -170,10 +170,10 @@ static void expect_deaf(const char *path, const char *deaf, const char *subject,
 	struct target t;
 
 	assert_int_equal(look(path, &t), 0);
-	assert_non_null(t.deaf);
-	assert_string_equal(t.deaf, deaf);
+	assert_int_equal(t.capture.answer, VERDICT_NO);
+	assert_string_equal(t.capture.why, deaf);
 	assert_string_equal(t.subject, subject);
-	assert_int_equal(t.foreign, foreign);
+	assert_int_equal(t.capture.foreign, foreign);
 }
 
 static void programs(void **state)
