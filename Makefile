@@ -21,9 +21,9 @@ WARNINGS = -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpoi
 	-Wconversion -Wno-sign-conversion $(if $(WERROR),-Werror)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DHARK_VERSION=\"$(VERSION)\" -I. $(WARNINGS) \
 	$(CFLAGS) $(CPPFLAGS)
-# libdw and liblzma as archives: three libraries more to load would cost each `hark run` a third of a
-# millisecond and 3 MiB of addresses, for what only readers of traces need.
-LIBS       = -l:libdw.a -lelf -liberty -ljansson -l:liblzma.a -lyaml -lz
+# libdw, liblzma and libzstd as archives: four libraries more to load would cost each `hark run` a third
+# of a millisecond and 3 MiB of addresses, for what only readers of traces need.
+LIBS       = -l:libdw.a -lelf -liberty -ljansson -l:liblzma.a -lyaml -lz -l:libzstd.a
 
 # The shim lives in other people's programs: it shows nothing but the rows of hooks.def, no access
 # to its TLS may allocate, and it calls no checked variant (__x_chk) that might be its own hook.

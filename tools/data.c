@@ -86,18 +86,30 @@ static bool is_empty(const char *path)
 }
 
 /* Whether the session goes on. One whose program has ended will be at its own end in a moment. */
-static bool live(const char *session)
+static bool live(const char *session, struct place_session *found)
 {
-	static struct place_session found;
 	const struct timespec nap = { 0, 1000000 };
 
 	for (int i = 0; i < ENDING_MS; i++) {
-		if (!*session || place_read(session, &found) != 0 || !found.alive)
+		if (!*session || place_read(session, found) != 0 || !found->alive)
 			return false;
-		if (process_start(found.control.first_pid) == found.control.first_start)
+		if (process_start(found->control.first_pid) == found->control.first_start)
 			return true;
 		nanosleep(&nap, NULL);
 	}
+	return true;
+}
+
+bool data_live(const char *path, pid_t *pid, char *command, size_t bytes)
+{
+	static struct place_session found;
+	char session[1024];
+
+	data_session(path, session, sizeof session);
+	if (!live(session, &found))
+		return false;
+	*pid = found.control.first_pid;
+	snprintf(command, bytes, "%s", found.control.command);
 	return true;
 }
 
@@ -117,6 +129,7 @@ static int remove_trace(const char *path)
 
 static int put_aside(const char *path, char *why, size_t why_bytes)
 {
+	static struct place_session writer;
 	char session[1024], old[PATH_MAX];
 	struct stat st;
 
@@ -132,7 +145,7 @@ static int put_aside(const char *path, char *why, size_t why_bytes)
 			 path);
 		return -EEXIST;
 	}
-	if (live(session)) {
+	if (live(session, &writer)) {
 		snprintf(why, why_bytes,
 			 "%s is being written by a live session (`hark ps` shows it); name another "
 			 "place with --data (HARK_DATA)",

@@ -4,7 +4,9 @@
 #ifndef HARK_TOOLS_DATA_H
 #define HARK_TOOLS_DATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "lib/config/config.h"
 #include "lib/session/control.h"
@@ -21,6 +23,9 @@ int data_listen(struct config *config, const char *path);
 	/* Adds the sink that brings the session's messages into the trace. 0 or -E2BIG. */
 void data_session(const char *path, char *dir, size_t bytes);
 	/* The directory of the session that writes to the trace there; "": nobody knows. */
+bool data_live(const char *path, pid_t *pid, char *command, size_t bytes);
+	/* Whether a session goes on that writes to the trace there, and which: its first process. Waits
+	 * where it is at its end, 3 s at most. */
 int data_identify(const char *path, const char *session_dir, const char *command, pid_t pid,
 		  char *why, size_t why_bytes);
 	/* Writes the trace's identity, with the session's clock. -EEXIST: it has one. */

@@ -28,6 +28,25 @@ const char *units_ns(char text[UNITS_TEXT], uint64_t ns)
 	return text;
 }
 
+const char *units_bytes(char text[UNITS_TEXT], uint64_t bytes)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)bytes / 1024.0;
+	unsigned unit = 0;
+
+	if (bytes < 1024) {
+		snprintf(text, UNITS_TEXT, "%u B", (unsigned)bytes);
+		return text;
+	}
+	while (value >= 1023.5 && unit < 3) {
+		value /= 1024.0;
+		unit++;
+	}
+	int digits = value < 9.9995 ? 3 : value < 99.995 ? 2 : value < 999.95 ? 1 : 0;
+	snprintf(text, UNITS_TEXT, "%.*f %s", digits, value, units[unit]);
+	return text;
+}
+
 const char *units_count(char text[UNITS_TEXT], uint64_t count)
 {
 	char digits[UNITS_TEXT];

@@ -4,12 +4,6 @@
  */
 #include "lib/profile/calls_inside.h"
 
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
 enum calls_exited { EXITED_UNKNOWN, EXITED_NO, EXITED_YES };
 
 static bool told_exit(enum record_kind last, uint32_t detail)
@@ -55,22 +49,6 @@ static bool image_exited(struct calls *calls, const struct trace_image *image)
 	return *known == EXITED_YES;
 }
 
-/* On this machine, and the same program still: then the trace just goes on. */
-static bool still_runs(const struct trace_dir *dir, const struct trace_thread *thread)
-{
-	char link[64], path[PATH_MAX];
-	struct utsname machine;
-
-	if (uname(&machine) != 0 || strcmp(machine.nodename, dir->host) != 0)
-		return false;
-	snprintf(link, sizeof link, "/proc/%d/task/%d/exe", thread->image->pid, thread->tid);
-	ssize_t n = readlink(link, path, sizeof path - 1);
-	if (n < 0)
-		return false;
-	path[n] = '\0';
-	return strcmp(path, thread->image->path) == 0;
-}
-
 enum call_end calls_fate(struct walk *walk)
 {
 	const struct stack *stack = walk->stacks.now;
@@ -87,5 +65,7 @@ enum call_end calls_fate(struct walk *walk)
 		return CALL_OPEN;
 	if (image_exited(walk->calls, walk->thread->image))
 		return CALL_EXITED;
-	return still_runs(walk->calls->dir, walk->thread) ? CALL_OPEN : CALL_DIED;
+	if (trace_dir_runs(walk->calls->dir, walk->thread->image, walk->thread->tid))
+		return CALL_OPEN; /* the trace just goes on */
+	return CALL_DIED;
 }

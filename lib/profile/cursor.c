@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { WORD = sizeof(uint32_t) };
+enum { WORD = sizeof(uint32_t), RECORD_MOST = 255 * WORD };
 
 int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace_thread *thread,
 		size_t buffer)
@@ -16,6 +15,7 @@ int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace
 	*cursor = (struct cursor){ .dir = dir, .thread = thread };
 	cursor->room = buffer < CURSOR_BUFFER_LEAST ? CURSOR_BUFFER_LEAST :
 						      buffer / TRACE_PAGE * TRACE_PAGE;
+	cursor->room += RECORD_MOST; /* what is left of a record when the rest is read */
 	cursor->buffer = malloc(cursor->room);
 	cursor->at = cursor->end = cursor->buffer;
 	return cursor->buffer ? 0 : -ENOMEM;
@@ -29,27 +29,6 @@ void cursor_close(struct cursor *cursor)
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------ */
-
-static ssize_t read_at(const struct cursor *c, void *to, size_t count, uint64_t at)
-{
-	int fd = trace_dir_image(c->dir, c->thread->image->number);
-	size_t have = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return fd;
-	while (have < count) {
-		n = pread(fd, (char *)to + have, count - have, (off_t)(at + have));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	int error = errno;
-	close(fd);
-	return n < 0 && !have ? -error : (ssize_t)have;
-}
 
 static void stop_segment(struct cursor *c)
 {
@@ -70,22 +49,42 @@ static void torn(struct cursor *c, const char *how)
 	stop_segment(c);
 }
 
+/* How much to read next, of so much room: up to where a packed file's frames end, if that is not too
+ * little. */
+static size_t piece(const struct cursor *c, size_t room)
+{
+	uint64_t end = c->next + room;
+
+	if (end >= c->stop)
+		return (size_t)(c->stop - c->next);
+	uint64_t even = end & ~(uint64_t)(STORE_FRAME - 1);
+	return even > c->next ? (size_t)(even - c->next) : room & ~(size_t)(WORD - 1);
+}
+
+static void say_why(struct cursor *c, ssize_t got, uint64_t at)
+{
+	char one;
+
+	if (got >= 0) /* what came is good; and the next byte? */
+		got = trace_dir_read(c->dir, c->thread->image->number, &one, 1, at + (size_t)got);
+	torn(c, got < 0 ? store_error(got) : "the file ends");
+}
+
 /* What is left in the buffer, and more behind it. False: there is no more in this segment. */
 static bool fill(struct cursor *c)
 {
 	size_t left = (size_t)(c->end - c->at) * WORD;
-	size_t want = c->room - left;
 
-	if (c->next >= c->stop || want == 0)
+	if (c->next >= c->stop || c->room == left)
 		return false;
-	if (want > c->stop - c->next)
-		want = (size_t)(c->stop - c->next);
+	size_t want = piece(c, c->room - left);
 	memmove(c->buffer, c->at, left);
-	ssize_t got = read_at(c, (char *)c->buffer + left, want, c->next);
+	ssize_t got = trace_dir_read(c->dir, c->thread->image->number, (char *)c->buffer + left,
+				     want, c->next);
 	c->at = c->buffer;
 	c->end = c->buffer + left / WORD;
 	if (got < (ssize_t)want) {
-		torn(c, got < 0 ? strerror((int)-got) : "the file ends");
+		say_why(c, got, c->next);
 		c->at = c->buffer;
 		c->end = c->buffer + (left + (got > 0 ? (size_t)got : 0)) / WORD;
 		return got >= WORD;

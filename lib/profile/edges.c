@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/profile/calls_inside.h"
 
@@ -84,16 +83,14 @@ static int visit_part(struct visit *v, const struct trace_thread *thread,
 {
 	const size_t before = sizeof part->head + sizeof(struct trace_profile);
 	size_t count = (part->head.bytes - before) / sizeof *v->table;
-	int fd = trace_dir_image(v->calls->dir, thread->image->number), rc = 0;
 	struct edge edge;
+	int rc = 0;
+	ssize_t n = trace_dir_read(v->calls->dir, thread->image->number, v->table,
+				   count * sizeof *v->table, part->at + before);
 
-	if (fd < 0) {
+	if (n < 0)
 		trace_dir_torn(v->calls->dir, "cannot read " TRACE_IMAGE "%u: %s",
-			       thread->image->number, strerror(-fd));
-		return 0;
-	}
-	ssize_t n = pread(fd, v->table, count * sizeof *v->table, (off_t)(part->at + before));
-	close(fd);
+			       thread->image->number, store_error(n));
 	for (size_t i = 0; rc == 0 && n > 0 && i < (size_t)n / sizeof *v->table; i++) {
 		const struct trace_edge *from = &v->table[i];
 		if (from->callee == 0)

@@ -4,24 +4,21 @@
 #include "lib/profile/messages.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 /* A message has 64 KiB at most, each of which JSON may write as six bytes. */
-enum { LINE_MOST = 1 << 20 };
+enum { LINE_MOST = 1 << 20, SKIP = 4096 };
 
 static const uint64_t CLOCKS_APART = 1000000000; /* nanoseconds */
 
 struct messages {
 	struct trace_dir *dir;
-	int fd;                    /* -1: there is nothing to read */
-	char *buffer;              /* LINE_MOST bytes */
+	char *buffer;              /* LINE_MOST bytes; NULL: there is nothing to read */
 	size_t at, end;
+	uint64_t next;             /* in the file */
 	json_t *object;            /* that the last message points into */
 	int64_t latest_ns;
 	struct message ahead;      /* the next line's … */
@@ -33,28 +30,26 @@ struct messages {
 int messages_open(struct messages **messages, struct trace_dir *dir)
 {
 	struct messages *m = calloc(1, sizeof *m);
-	struct stat st;
+	char byte;
 
 	if (!m)
 		return -ENOMEM;
 	*messages = m;
 	m->dir = dir;
 	m->latest_ns = INT64_MIN;
-	m->fd = -1;
 	if (timer_list_read(&m->timers, dir) != 0) {
 		messages_close(m);
 		*messages = NULL;
 		return -ENOMEM;
 	}
-	m->fd = openat(dir->fd, TRACE_MESSAGES, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (m->fd < 0)
+	ssize_t n = store_read(dir->store, TRACE_MESSAGES, &byte, 1, 0);
+	if (n < 0 && n != -ENOENT)
+		trace_dir_torn(dir, "cannot read " TRACE_MESSAGES ": %s",
+			       n == -EINVAL ? "it is no file" : store_error(n));
+	if (n <= 0 && n != -EBADMSG)
 		return 0;
-	if (fstat(m->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		trace_dir_torn(dir, TRACE_MESSAGES " is no file");
-		close(m->fd);
-		m->fd = -1;
-		return 0;
-	}
+	if (store_cut(dir->store, TRACE_MESSAGES))
+		trace_dir_torn(dir, TRACE_MESSAGES " is packed, and cut off at its end");
 	m->buffer = malloc(LINE_MOST);
 	if (m->buffer)
 		return 0;
@@ -69,8 +64,6 @@ void messages_close(struct messages *m)
 		return;
 	json_decref(m->object);
 	timer_list_fini(&m->timers);
-	if (m->fd >= 0)
-		close(m->fd);
 	free(m->buffer);
 	free(m);
 }
@@ -85,12 +78,19 @@ static bool read_more(struct messages *m)
 	memmove(m->buffer, m->buffer + m->at, m->end - m->at);
 	m->end -= m->at;
 	m->at = 0;
-	do
-		n = read(m->fd, m->buffer + m->end, LINE_MOST - m->end);
-	while (n < 0 && errno == EINTR);
+	n = store_read(m->dir->store, TRACE_MESSAGES, m->buffer + m->end, LINE_MOST - m->end,
+		       m->next);
 	if (n < 0)
-		trace_dir_torn(m->dir, "cannot read " TRACE_MESSAGES ": %s", strerror(errno));
+		trace_dir_torn(m->dir, "cannot read " TRACE_MESSAGES " at byte %llu: %s",
+			       (unsigned long long)m->next, store_error(n));
+	/* what is damaged is passed by */
+	while (n == -EBADMSG) {
+		m->next += SKIP;
+		n = store_read(m->dir->store, TRACE_MESSAGES, m->buffer + m->end,
+			       LINE_MOST - m->end, m->next);
+	}
 	m->end += n > 0 ? (size_t)n : 0;
+	m->next += n > 0 ? (size_t)n : 0;
 	return n > 0;
 }
 
@@ -225,7 +225,7 @@ static bool read_ahead(struct messages *m)
 	const char *line;
 	size_t length;
 
-	while (!m->read && m->fd >= 0 && (line = next_line(m, &length)) != NULL) {
+	while (!m->read && m->buffer && (line = next_line(m, &length)) != NULL) {
 		m->read = take(m, line, length, &m->ahead);
 		if (!m->read)
 			trace_dir_torn(m->dir, TRACE_MESSAGES " has a line that is no message");

@@ -6,14 +6,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lib/base/parse.h"
+#include "lib/profile/packed.h"
 #include "lib/profile/trace_text.h"
 
 /* Parts of all threads, before they are sorted. */
@@ -34,20 +36,18 @@ void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
 	va_end(arguments);
 }
 
-int trace_dir_image(const struct trace_dir *dir, uint32_t image)
+static const char *image_name(char name[32], uint32_t image)
+{
+	snprintf(name, 32, TRACE_IMAGE "%u", image);
+	return name;
+}
+
+ssize_t trace_dir_read(const struct trace_dir *dir, uint32_t image, void *to, size_t count,
+		       uint64_t at)
 {
 	char name[32];
-	struct stat st;
 
-	snprintf(name, sizeof name, TRACE_IMAGE "%u", image);
-	int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd;
+	return store_read(dir->store, image_name(name, image), to, count, at);
 }
 
 const struct trace_module *trace_dir_module(const struct trace_image *image, uint32_t number)
@@ -55,6 +55,21 @@ const struct trace_module *trace_dir_module(const struct trace_image *image, uin
 	if (number == 0 || number > image->module_count || !image->modules[number - 1].number)
 		return NULL;
 	return &image->modules[number - 1];
+}
+
+bool trace_dir_runs(const struct trace_dir *dir, const struct trace_image *image, int32_t tid)
+{
+	char link[64], path[PATH_MAX];
+	struct utsname machine;
+
+	if (uname(&machine) != 0 || strcmp(machine.nodename, dir->host) != 0)
+		return false;
+	snprintf(link, sizeof link, "/proc/%d/task/%d/exe", image->pid, tid);
+	ssize_t n = readlink(link, path, sizeof path - 1);
+	if (n < 0)
+		return false;
+	path[n] = '\0';
+	return strcmp(path, image->path) == 0;
 }
 
 /* ---- segments ---------------------------------------------------------------------------------- */
@@ -84,37 +99,29 @@ static int keep(struct found *found, uint64_t at, const struct trace_segment *he
 	return 0;
 }
 
-/* Files are made longer ahead of need: what nobody wrote to is a hole. */
-static uint64_t past_holes(int fd, uint64_t at)
-{
-	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
-
-	if (data < 0)
-		return errno == ENXIO ? UINT64_MAX : at;
-	uint64_t page = (uint64_t)data & ~(uint64_t)(TRACE_PAGE - 1);
-	return page > at ? page : at;
-}
-
 static int scan_image(struct trace_dir *dir, uint32_t image, struct found *found)
 {
 	struct trace_segment head;
 	bool lost = false; /* looking for a header again */
-	int fd = trace_dir_image(dir, image), rc = 0;
+	char name[32];
+	int rc = 0;
 
-	if (fd < 0) {
-		trace_dir_torn(dir, "cannot read " TRACE_IMAGE "%u: %s", image, strerror(-fd));
-		return 0;
-	}
+	image_name(name, image);
 	for (uint64_t at = 0; rc == 0; at += TRACE_PAGE) {
-		at = past_holes(fd, at);
-		if (at > INT64_MAX || pread(fd, &head, sizeof head, (off_t)at) != sizeof head)
+		at = store_data(dir->store, name, at);
+		if (at == UINT64_MAX)
 			break;
-		if (head.magic != TRACE_MAGIC || !sound(&head, image)) {
-			if (head.magic != 0 && !lost)
-				trace_dir_torn(dir,
-					       TRACE_IMAGE "%u has no segment at byte %llu", image,
+		ssize_t n = store_read(dir->store, name, &head, sizeof head, at);
+		if (n < 0 && !lost)
+			trace_dir_torn(dir, "cannot read %s at byte %llu: %s", name,
+				       (unsigned long long)at, store_error(n));
+		if (n != sizeof head && n != -EBADMSG)
+			break;
+		if (n < 0 || head.magic != TRACE_MAGIC || !sound(&head, image)) {
+			if (n > 0 && head.magic != 0 && !lost)
+				trace_dir_torn(dir, "%s has no segment at byte %llu", name,
 					       (unsigned long long)at);
-			lost |= head.magic != 0;
+			lost |= n < 0 || head.magic != 0;
 			continue;
 		}
 		lost = false;
@@ -122,17 +129,42 @@ static int scan_image(struct trace_dir *dir, uint32_t image, struct found *found
 		dir->bytes += head.bytes;
 		at += head.bytes - TRACE_PAGE;
 	}
-	close(fd);
+	if (store_cut(dir->store, name))
+		trace_dir_torn(dir, "%s is packed, and cut off at its end", name);
 	return rc;
 }
 
-static int scan_images(struct trace_dir *dir, struct found *found)
+/* The number in `image.N` or `image.N.zst`; false: another file. */
+static bool image_of(char *name, uint32_t *image)
 {
 	const size_t prefix = strlen(TRACE_IMAGE);
+	char *suffix = strstr(name, PACKED_SUFFIX);
+	uint64_t number;
+
+	if (suffix && strcmp(suffix, PACKED_SUFFIX) == 0)
+		*suffix = '\0';
+	if (strncmp(name, TRACE_IMAGE, prefix) != 0 ||
+	    parse_u64(name + prefix, 1, UINT32_MAX, &number) != 0)
+		return false;
+	*image = (uint32_t)number;
+	return true;
+}
+
+static int by_value(const void *left, const void *right)
+{
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Numbers of the images that there are. One that is being packed may be there twice. */
+static int list_images(const struct trace_dir *dir, uint32_t **images, size_t *count)
+{
 	int copy = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 	DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
-	uint64_t number;
+	size_t room = 0;
+	uint32_t image;
 
 	if (!list) {
 		rc = -errno;
@@ -140,11 +172,34 @@ static int scan_images(struct trace_dir *dir, struct found *found)
 			close(copy);
 		return rc;
 	}
-	while (rc == 0 && (entry = readdir(list)) != NULL)
-		if (strncmp(entry->d_name, TRACE_IMAGE, prefix) == 0 &&
-		    parse_u64(entry->d_name + prefix, 1, UINT32_MAX, &number) == 0)
-			rc = scan_image(dir, (uint32_t)number, found);
+	while (rc == 0 && (entry = readdir(list)) != NULL) {
+		if (!image_of(entry->d_name, &image))
+			continue;
+		if (*count == room) {
+			room = room ? room * 2 : 16;
+			uint32_t *more = reallocarray(*images, room, sizeof *more);
+			rc = more ? 0 : -ENOMEM;
+			*images = more ? more : *images;
+		}
+		if (rc == 0)
+			(*images)[(*count)++] = image;
+	}
 	closedir(list);
+	if (*count)
+		qsort(*images, *count, sizeof **images, by_value);
+	return rc;
+}
+
+static int scan_images(struct trace_dir *dir, struct found *found)
+{
+	uint32_t *images = NULL;
+	size_t count = 0;
+	int rc = list_images(dir, &images, &count);
+
+	for (size_t i = 0; i < count && rc == 0; i++)
+		if (i == 0 || images[i] != images[i - 1])
+			rc = scan_image(dir, images[i], found);
+	free(images);
 	return rc;
 }
 
@@ -299,7 +354,8 @@ int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t wh
 	if (rc != 0)
 		return rc;
 	dir->path = strdup(path);
-	rc = dir->path ? trace_text_identity(dir, path, why, why_bytes) : -ENOMEM;
+	dir->store = store_open(dir->fd);
+	rc = dir->path && dir->store ? trace_text_identity(dir, path, why, why_bytes) : -ENOMEM;
 	if (rc != 0) {
 		if (rc == -ENOMEM)
 			snprintf(why, why_bytes, "there is no memory to read the trace %s", path);
@@ -335,6 +391,7 @@ void trace_dir_close(struct trace_dir *dir)
 	free(dir->identity);
 	free(dir->events);
 	free(dir->path);
+	store_close(dir->store);
 	if (dir->fd >= 0)
 		close(dir->fd);
 	*dir = (struct trace_dir){ .fd = -1 };

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/profile/store.h"
 #include "lib/stamp/trace.h"
 
 struct trace_module {
@@ -58,6 +59,7 @@ struct trace_note {
 struct trace_dir {
 	char *path;
 	int fd;                    /* of the directory */
+	struct store *store;       /* its files */
 	char mode[16];
 	char *command, *directory, *host;
 	int32_t pid;
@@ -83,8 +85,11 @@ int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t wh
 	/* 0; -ENOENT: no trace there; -EPROTO: another version, or none of ours; what open(2) says. why: a
 	 * sentence for people, with what to do. */
 void trace_dir_close(struct trace_dir *dir);
-int trace_dir_image(const struct trace_dir *dir, uint32_t image);
-	/* A descriptor to read the image's segments from, the caller's; or -errno. */
+ssize_t trace_dir_read(const struct trace_dir *dir, uint32_t image, void *to, size_t count,
+		       uint64_t at);
+	/* Of the image's segments, as store_read() does. */
+bool trace_dir_runs(const struct trace_dir *dir, const struct trace_image *image, int32_t tid);
+	/* This thread of the image is there still, on this machine. tid: its pid asks for the process. */
 void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 	/* counts a place that could not be read, and keeps the first one's words */

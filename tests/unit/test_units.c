@@ -40,11 +40,25 @@ static void counts(void **state)
 	assert_string_equal(units_count(text, UINT64_MAX), "18446744073709551615");
 }
 
+static void bytes(void **state)
+{
+	char text[UNITS_TEXT];
+
+	(void)state;
+	assert_string_equal(units_bytes(text, 0), "0 B");
+	assert_string_equal(units_bytes(text, 1023), "1023 B");
+	assert_string_equal(units_bytes(text, 1024), "1.000 KiB");
+	assert_string_equal(units_bytes(text, 12950962), "12.35 MiB");
+	assert_string_equal(units_bytes(text, (1 << 30) - 1), "1.000 GiB");
+	assert_string_equal(units_bytes(text, UINT64_C(1) << 50), "1024 TiB");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations),
 		cmocka_unit_test(counts),
+		cmocka_unit_test(bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
