@@ -408,10 +408,8 @@ static int joined(struct collector *c)
 	if ((r->detail == JOIN_CHILD || watch_has_ended(&c->watch, r->pid)) &&
 	    deliver_end(c, r->pid) != 0)
 		return -EAGAIN;
-	if (join.pid_namespace && c->watch.own_namespace &&
-	    join.pid_namespace != c->watch.own_namespace)
+	if (watch_joined(&c->watch, r->pid, &join))
 		c->reader.tids_known = false;
-	watch_joined(&c->watch, r->pid, &join);
 	return 0;
 }
 

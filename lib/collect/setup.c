@@ -223,6 +223,8 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 	}
 	for (uint64_t i = 0; i < c->state.people; i++)
 		watch_restore(&c->watch, &checkpoint_loaded_people(&c->file)[i]);
+	if (c->watch.foreign) /* their thread ids mean nothing here, as our predecessor knew */
+		c->reader.tids_known = false;
 	clock_map_init(&c->clock, &control->clock);
 	if (!plan->salvage) {
 		watch_first(c);

@@ -238,7 +238,7 @@ static bool is_foreign(const struct watch *w, const struct record_join *join)
 	return parent->pid && parent->foreign;
 }
 
-void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
+bool watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 {
 	bool foreign = is_foreign(w, join);
 	struct watched *p = slot_of(w, pid);
@@ -246,7 +246,7 @@ void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 	if (!p->pid)
 		p = add(w, pid, foreign);
 	if (!p)
-		return;
+		return foreign;
 	if (p->ended && !foreign && process_start((pid_t)pid) != p->start && p->start) {
 		/* The number has a new owner before the old one's last words were read. */
 		p->ended = false;
@@ -257,15 +257,16 @@ void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 	snprintf(p->comm, sizeof p->comm, "%.15s", join->comm);
 	if (*join->path)
 		snprintf(p->path, sizeof p->path, "%.255s", join->path);
+	return foreign;
 }
 
 uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most)
 {
 	uint64_t n = 0;
 
-	for (uint32_t i = 0; i < w->size && n < most; i++) {
-		const struct watched *p = &w->table[i];
-		if (!p->pid)
+	for (uint32_t k = 0; k < 2 * w->size && n < most; k++) {
+		const struct watched *p = &w->table[k % w->size];
+		if (!p->pid || p->foreign != (k < w->size))
 			continue;
 		to[n] = (struct checkpoint_person){ .start = p->start, .pid = p->pid,
 						    .foreign = p->foreign,

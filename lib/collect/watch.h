@@ -64,11 +64,12 @@ void watch_remove_fd(struct watch *w, int fd);
 struct watched *watch_process(struct watch *w, uint32_t pid);
 	/* Who that is; a process not yet known is looked up. NULL where memory is short, or for what is no
 	 * pid. The pointer is good until the next call. */
-void watch_joined(struct watch *w, uint32_t pid, const struct record_join *join);
-	/* comm and path are ended by NUL */
+bool watch_joined(struct watch *w, uint32_t pid, const struct record_join *join);
+	/* comm and path are ended by NUL. Whether it is of another namespace: its ids mean nothing here. */
 uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most);
-	/* Who there is, or was and may not have been read to the end. How many were written; where there are
-	 * more than `most`, the others' names are looked up again when they speak. */
+	/* Who there is, or was and may not have been read to the end; those of other namespaces first. How
+	 * many were written; where there are more than `most`, the others' names are looked up again when
+	 * they speak. */
 void watch_restore(struct watch *w, const struct checkpoint_person *person);
 	/* One of those, for another collector; of anybody who is known already, nothing changes. */
 void watch_sandboxed(struct watch *w, uint32_t pid, bool is);

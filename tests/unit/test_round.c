@@ -387,6 +387,50 @@ static void test_begins_behind_an_open_claim(void **state)
 	assert_null(strstr(json, "partial"));
 }
 
+static void claim_no_more(struct writer w)
+{
+	if (setjmp(away))
+		return;
+	testpoint_handler = jump_away;
+	say_as(w, "is claimed, no more");
+	fail();
+}
+
+/* No number of another pid namespace's tells here whether its writer lives: it has its patience, and
+ * what it was given is not given to others; also when the collector that knew of it has been killed. */
+static void claim_abroad(uint64_t pid_namespace)
+{
+	const uint32_t nobody = 4194000; /* no such process here */
+
+	case_join(nobody, "abroad", pid_namespace, 0);
+	case_settle();
+	for (int collectors = 0; collectors < 2; collectors++) {
+		claim_no_more((struct writer){ .pid = nobody, .tid = nobody });
+		case_round();
+		assert_false(scene.c.caught_up);
+		assert_int_equal(scene.c.reader.torn, 0);
+		case_wait(RING_PATIENCE_NS);
+		case_settle();
+		assert_int_equal(scene.c.reader.torn, 0);
+		case_succeed();
+	}
+	expect_file("json", "");
+}
+
+static void test_writer_abroad(void **state)
+{
+	(void)state;
+	case_begin("file:@/json?format=json");
+	claim_abroad(scene.c.watch.own_namespace + 1);
+}
+
+static void test_writer_born_abroad(void **state)
+{
+	(void)state;
+	case_begin("file:@/json?format=json");
+	claim_abroad(0);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -400,6 +444,8 @@ int main(void)
 		CASE(test_nothing_before_its_checkpoint),
 		CASE(test_threads),
 		CASE(test_begins_behind_an_open_claim),
+		CASE(test_writer_abroad),
+		CASE(test_writer_born_abroad),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
