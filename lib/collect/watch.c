@@ -243,9 +243,7 @@ bool watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 	bool foreign = is_foreign(w, join);
 	struct watched *p = slot_of(w, pid);
 
-	if (!p->pid)
-		p = add(w, pid, foreign);
-	if (!p)
+	if (!p->pid && !(p = add(w, pid, foreign)))
 		return foreign;
 	if (p->ended && !foreign && process_start((pid_t)pid) != p->start && p->start) {
 		/* The number has a new owner before the old one's last words were read. */
