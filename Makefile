@@ -38,6 +38,7 @@ SHIM_LDFLAGS = -shared -static-libgcc -Wl,-z,now -Wl,-z,defs -Wl,-z,nodelete -Wl
 # The core is linked as an archive, so that the shim holds only those files of it that it needs.
 CORE_SRC = $(wildcard lib/base/*.c lib/ring/*.c lib/session/*.c lib/stamp/*.c)
 SHIM_SRC = $(wildcard shim/*.c)
+SHIM_ASM = $(wildcard shim/*.S)
 HARK_SRC = $(wildcard tools/*.c lib/*/*.c)
 ALL_SRC  = $(wildcard tools/*.c lib/*.c lib/*/*.c)
 
@@ -70,6 +71,14 @@ build/pic/%.o: %.c Makefile
 build/shim/%.o: %.c Makefile
 	$(call say,CC)
 	$(COMPILE) $(SHIM_CFLAGS)
+build/shim/%.o: %.S Makefile
+	$(call say,AS)
+	$(COMPILE) $(SHIM_CFLAGS)
+# What runs between a call of the program's and the function has to leave vector registers alone.
+GENERAL = shim/plt.o shim/stamp_profile.o
+ifeq ($(shell $(CC) -dumpmachine | cut -d- -f1),x86_64)
+$(foreach way,shim testing/shim,$(GENERAL:%=build/$(way)/%)): SHIM_CFLAGS += -mgeneral-regs-only
+endif
 
 # The page that it takes in whole.
 $(foreach way,obj pic testing/obj asan/obj tsan/obj cover/obj fuzz/obj, \
@@ -84,7 +93,8 @@ build/hark: $(HARK_SRC:%.c=build/obj/%.o)
 	$(call say,LINK)
 	$(LINK) $(LIBS)
 
-build/libhark-preload.so: $(SHIM_SRC:%.c=build/shim/%.o) build/shim/core.a build/shim/exports.map
+build/libhark-preload.so: $(SHIM_SRC:%.c=build/shim/%.o) $(SHIM_ASM:%.S=build/shim/%.o) \
+		build/shim/core.a build/shim/exports.map
 	$(call say,LINK)
 	$(LINK) $(SHIM_LDFLAGS)
 
@@ -126,10 +136,13 @@ define variant
 build/$(1)/obj/%.o: %.c Makefile
 	$$(call say,CC)
 	mkdir -p $$(@D) && $(2) $$(ALL_CFLAGS) -DHARK_TESTPOINTS $(3) -MMD -MP -c -o $$@ $$<
+build/$(1)/obj/%.o: %.S Makefile
+	$$(call say,AS)
+	mkdir -p $$(@D) && $(2) $$(ALL_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
 build/$(1)/lib.a: $(ALL_SRC:%.c=build/$(1)/obj/%.o)
 	$$(call say,AR)
 	$$(ARCHIVE)
-build/$(1)/shim.a: $(SHIM_SRC:%.c=build/$(1)/obj/%.o)
+build/$(1)/shim.a: $(SHIM_SRC:%.c=build/$(1)/obj/%.o) $(SHIM_ASM:%.S=build/$(1)/obj/%.o)
 	$$(call say,AR)
 	$$(ARCHIVE)
 $(4)/%: build/$(1)/obj/tests/%.o build/$(1)/lib.a build/$(1)/shim.a
@@ -147,12 +160,16 @@ $(eval $(call variant,fuzz,$(CLANG),$(ASAN) -fsanitize=fuzzer-no-link,build/fuzz
 build/testing/shim/%.o: %.c Makefile
 	$(call say,CC)
 	$(COMPILE) $(SHIM_CFLAGS) -DHARK_TESTPOINTS
+build/testing/shim/%.o: %.S Makefile
+	$(call say,AS)
+	$(COMPILE) $(SHIM_CFLAGS)
 build/testing/hark: $(HARK_SRC:%.c=build/testing/obj/%.o)
 	$(call say,LINK)
 	$(LINK) $(LIBS)
 build/testing/shim/core.a: $(CORE_SRC:%.c=build/testing/shim/%.o)
 	$(ARCHIVE)
 build/testing/libhark-preload.so: $(SHIM_SRC:%.c=build/testing/shim/%.o) \
+		$(SHIM_ASM:%.S=build/testing/shim/%.o) \
 		build/testing/shim/core.a build/shim/exports.map
 	$(call say,LINK)
 	$(LINK) $(SHIM_LDFLAGS)

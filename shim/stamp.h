@@ -13,6 +13,7 @@
 
 #include "lib/stamp/segment.h"
 #include "lib/stamp/trace.h"
+#include "shim/plt.h"
 
 /* A call that is open. Whether it still is, the stack pointer tells: see stamp_slow.c. */
 struct stamp_frame {
@@ -32,6 +33,7 @@ struct stamp_stack {
 	uint32_t room;     /* frames there are */
 	uint32_t fiber;    /* 0: the thread's own stack */
 	bool suspended;    /* left by swapcontext, which will come back to it */
+	struct plt_stack calls;
 };
 
 enum { STAMP_ASK = 1 }; /* which no gate ever holds: changes are counted from 1 on */

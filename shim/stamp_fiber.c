@@ -60,6 +60,7 @@ void stamp_stack_use(struct stamp_stack *stack, uint32_t depth)
 	s->stack = stack;
 	s->top = stack->frames + depth;
 	s->limit = stack->frames + stack->room;
+	plt_use(&stack->calls);
 }
 
 /* A coroutine's stack of calls lives in pages of its own; where there are none, it stays with the one
@@ -80,6 +81,7 @@ static struct stamp_stack *new_fiber(void)
 
 static void discard(struct stamp_stack *stack)
 {
+	plt_end(&stack->calls);
 	sysio_unmap(stack->frames, stack->room * sizeof *stack->frames);
 	sysio_unmap(stack, sizeof *stack);
 }

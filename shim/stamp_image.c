@@ -14,6 +14,7 @@
 
 #include "lib/base/sysio.h"
 #include "lib/stamp/event.h"
+#include "shim/plt.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
@@ -131,12 +132,13 @@ static size_t build_id(uintptr_t base, size_t bytes, const uint8_t **id)
 
 static void tell_module(const struct stamp_module *module, const char *name)
 {
+	bool calls = plt_is_stub(module->base);
 	struct event event;
 	const uint8_t *id = NULL;
 	char path[512] = "";
 	struct text t = text_in(path, sizeof path - 1);
 
-	size_t id_bytes = build_id(module->base, module->bytes, &id);
+	size_t id_bytes = calls ? 0 : build_id(module->base, module->bytes, &id);
 	if (!*name) {
 		sysio_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path,
 			   sizeof path - 1, 0, 0);
@@ -157,6 +159,8 @@ static void tell_module(const struct stamp_module *module, const char *name)
 	event_hex(&event, "bytes", module->bytes);
 	event_bytes(&event, "build", id, id_bytes);
 	event_text(&event, "path", path);
+	if (calls)
+		event_text(&event, "method", "call");
 	event_append(&event, image.events);
 }
 
@@ -168,27 +172,56 @@ static bool find_object(uintptr_t address, struct dl_find_object *found)
 	return _dl_find_object && _dl_find_object((void *)address, found) == 0;
 }
 
-struct stamp_module stamp_module(uintptr_t address)
+/* Stubs of library calls are a module of their own: what they are called, no file says. */
+static bool find_bounds(uintptr_t address, struct stamp_module *found, const char **name)
 {
-	struct dl_find_object found;
+	struct dl_find_object object;
+
+	if (plt_is_stub(address)) {
+		*found = (struct stamp_module){ plt_stub(0), plt_stub(PLT_FUNCTIONS) - plt_stub(0),
+						0 };
+		*name = shim.preload;
+		return true;
+	}
+	if (!find_object(address, &object))
+		return false;
+	found->base = (uintptr_t)object.dlfo_map_start;
+	found->bytes = (uintptr_t)object.dlfo_map_end - found->base;
+	*name = object.dlfo_link_map ? object.dlfo_link_map->l_name : "";
+	return true;
+}
+
+static struct stamp_module find_module(uintptr_t address)
+{
 	uint32_t count = image.module_count < MODULES ? image.module_count : MODULES;
+	struct stamp_module told = { 0 };
+	const char *name;
 
 	for (uint32_t i = count; i-- > 0;)
 		if (address - image.modules[i].base < image.modules[i].bytes &&
 		    __atomic_load_n(&image.modules[i].number, __ATOMIC_ACQUIRE))
 			return image.modules[i];
-	if (!find_object(address, &found) || shim.sandboxed)
+	if (shim.sandboxed || !find_bounds(address, &told, &name))
 		return (struct stamp_module){ 0 };
 	uint32_t n = atomic_fetch_add(&image.module_count, 1);
 	if (n >= MODULES)
 		return (struct stamp_module){ 0 };
 	struct stamp_module *module = &image.modules[n];
-	module->base = (uintptr_t)found.dlfo_map_start;
-	module->bytes = (uintptr_t)found.dlfo_map_end - module->base;
-	struct stamp_module told = { module->base, module->bytes, n + 1 };
-	tell_module(&told, found.dlfo_link_map ? found.dlfo_link_map->l_name : "");
+	module->base = told.base;
+	module->bytes = told.bytes;
+	told.number = n + 1;
+	tell_module(&told, name);
 	__atomic_store_n(&module->number, n + 1, __ATOMIC_RELEASE);
 	return told;
+}
+
+struct stamp_module stamp_module(uintptr_t address)
+{
+	struct stamp_module module = find_module(address);
+
+	if (plt_is_stub(address) && module.number)
+		plt_tell(address, image.number, module.number, image.events);
+	return module;
 }
 
 /* Something may have gone, and something else may come in its place. */
@@ -201,7 +234,7 @@ void stamp_unloaded(void)
 		return;
 	for (uint32_t i = 0; i < count; i++) {
 		struct stamp_module *module = &image.modules[i];
-		if (!module->number ||
+		if (!module->number || plt_is_stub(module->base) ||
 		    (find_object(module->base, &found) &&
 		     (uintptr_t)found.dlfo_map_start == module->base))
 			continue;
@@ -219,9 +252,16 @@ void stamp_unloaded(void)
 
 HOOKED int dlclose(void *handle)
 {
+	bool ours = atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed && !thread_borrows();
+
+	if (ours)
+		plt_closing(true);
 	int result = REAL(dlclose)(handle);
-	if (atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed && !thread_borrows())
+	if (ours) {
+		plt_closing(false);
+		plt_unloaded();
 		stamp_unloaded();
+	}
 	return result;
 }
 
@@ -321,6 +361,8 @@ static bool begin_thread(struct stamp *s)
 
 	if (!forked && !(s->room = take_room()))
 		return false;
+	if (!forked)
+		plt_end(&s->room->stack.calls); /* of the thread that had it before */
 	drop_parts(s->room);
 	s->image = image.number;
 	s->thread = atomic_fetch_add(&image.threads, 1) + 1;

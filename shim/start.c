@@ -19,6 +19,7 @@
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
 #include "lib/base/text.h"
+#include "shim/plt.h"
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
@@ -449,6 +450,7 @@ void shim_start(void)
 	if (!hook_stdio())
 		hook_stdio_public = true;
 	hook_abort();
+	plt_begin();
 	errno = saved;
 }
 

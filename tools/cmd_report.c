@@ -38,7 +38,7 @@ static void print_object(const struct table_row *row)
 	json_number(stdout, ",", "p99_ns", row->p99_ns);
 	json_number(stdout, ",", "max_ns", row->max_ns);
 	json_number(stdout, ",", "threads", row->threads);
-	json_pair(stdout, ",", "method", "entry");
+	json_pair(stdout, ",", "method", calls_method(row->function));
 	printf("}\n");
 }
 

@@ -87,7 +87,7 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 		   size_t why_bytes)
 {
 	char trace[DATA_PATH];
-	bool stamps = plan->config->stamp != STAMP_OFF;
+	bool stamps = config_stamp(plan->config) != STAMP_OFF;
 
 	plan->program = l->program;
 	plan->preload = l->preload;

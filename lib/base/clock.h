@@ -11,10 +11,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 struct clock_base {
 	uint64_t ticks;        /* at the same moment … */
 	uint64_t monotonic_ns; /* … as this */
@@ -46,7 +42,7 @@ static inline uint64_t clock_ticks(bool counter)
 {
 #if defined(__x86_64__)
 	if (counter)
-		return __rdtsc();
+		return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
 	if (counter) {
 		uint64_t value;

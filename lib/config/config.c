@@ -333,7 +333,37 @@ static int take_stamp(const struct taking *t)
 			return rc;
 	}
 	t->c->stamp = mode;
+	t->c->stamp_given = true;
 	t->c->flight_bytes = bytes;
+	return 0;
+}
+
+unsigned config_stamp(const struct config *c)
+{
+	enum { TRACE = 1 };
+
+	return c->stamp_given || !*c->calls ? c->stamp : TRACE;
+}
+
+/* NAME or NAME@LIBRARY, globs both, separated by commas. */
+static int take_calls(const struct taking *t)
+{
+	const char *at = t->value;
+
+	if (strlen(at) >= sizeof t->c->calls)
+		return refuse_as(t, -EINVAL, "too long");
+	for (;;) {
+		size_t length = strcspn(at, ",");
+		const char *of = memchr(at, '@', length);
+		if (length == 0 || length > 255)
+			return refuse_as(t, -EINVAL, length ? "too long a name" : "a name is missing");
+		if (of && (of == at + length - 1 || memchr(of + 1, '@', length - (size_t)(of + 1 - at))))
+			return refuse_as(t, -EINVAL, "a library is missing, or one too many");
+		at += length;
+		if (*at++ == '\0')
+			break;
+	}
+	memcpy(field(t), t->value, strlen(t->value) + 1);
 	return 0;
 }
 
@@ -343,6 +373,7 @@ static int (*const takers[])(const struct taking *) = {
 	[SETTING_FOLLOW] = take_follow, [SETTING_OVERFLOW] = take_overflow,
 	[SETTING_SIZE] = take_size, [SETTING_DURATION] = take_duration,
 	[SETTING_PATH] = take_path, [SETTING_STAMP] = take_stamp,
+	[SETTING_CALLS] = take_calls,
 };
 
 /* ---- what others call -------------------------------------------------------------------------- */
@@ -375,6 +406,7 @@ void config_defaults(struct config *c)
 	for (size_t i = 0; i < setting_count; i++)
 		if (*settings[i].preset)
 			config_set(c, &settings[i], settings[i].key, settings[i].preset, &problem);
+	c->stamp_given = false;
 }
 
 static const char *value_of(char *const *environment, const char *name)

@@ -37,8 +37,10 @@ struct config {
 	uint64_t ring_bytes;       /* rounded up to a power of two */
 	uint64_t exit_timeout_ns;
 	char file[256];            /* --config */
-	unsigned stamp;            /* enum stamp_mode */
+	unsigned stamp;            /* enum stamp_mode, as given: see config_stamp() */
+	bool stamp_given;
 	uint64_t flight_bytes;
+	char calls[1024];          /* globs separated by commas */
 	char data[256];            /* --data */
 	bool disable;
 	bool strict;
@@ -46,7 +48,7 @@ struct config {
 
 enum setting_type {
 	SETTING_CAPTURE, SETTING_SINKS, SETTING_LEVEL, SETTING_BOOL, SETTING_FOLLOW,
-	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP
+	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP, SETTING_CALLS
 };
 
 struct setting {
@@ -71,6 +73,8 @@ struct config_problem {
 };
 
 void config_defaults(struct config *c);
+unsigned config_stamp(const struct config *c);
+	/* enum stamp_mode that a session begins with: --calls alone means trace. */
 int config_set(struct config *c, const struct setting *s, const char *from, const char *value,
 	       struct config_problem *problem);
 	/* from: how the user named it ("--ring", "HARK_RING", "app.yaml:3: ring"), for the message; where

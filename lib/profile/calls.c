@@ -38,6 +38,11 @@ void calls_close(struct calls *calls)
 	free(calls);
 }
 
+const char *calls_method(const struct function *function)
+{
+	return function->method == METHOD_CALL ? "call" : "entry";
+}
+
 uint32_t calls_function_count(const struct calls *calls)
 {
 	return calls->names.count;

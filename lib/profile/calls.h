@@ -13,6 +13,9 @@
 
 #include "lib/profile/trace_dir.h"
 
+/* How it is known that it ran. */
+enum method { METHOD_ENTRY, METHOD_CALL };
+
 /* A function, once for the whole trace whatever images it ran in: the same path, build-id and start. */
 struct function {
 	uint32_t number;           /* from 0 on: an index for tables of the visitor's own */
@@ -22,6 +25,7 @@ struct function {
 	uint64_t start;            /* offset in the module */
 	const char *file;          /* NULL: not known, or not asked for */
 	int line;
+	enum method method;        /* METHOD_CALL: start is a number that is its own, and no offset */
 };
 
 enum call_end {
@@ -96,6 +100,8 @@ int calls_walk(struct calls *calls, const struct calls_visitor *visitor, void *a
 int calls_merge(struct calls *calls, const struct calls_visitor *visitor, void *arg);
 	/* All threads in the order of time, the session's messages, stamps and timers between them (after
 	 * what happened before them in the same nanosecond: whoever speaks is in that call already). */
+const char *calls_method(const struct function *function);
+	/* in a word: entry, call */
 uint32_t calls_function_count(const struct calls *calls);
 const struct function *calls_function(const struct calls *calls, uint32_t number);
 

@@ -11,6 +11,7 @@
 
 #include "lib/base/parse.h"
 #include "lib/image/symbols.h"
+#include "lib/image/symbols_name.h"
 
 enum { KEYS_AT_FIRST = 1024, NAME_MOST = 4096 };
 
@@ -69,6 +70,8 @@ void names_fini(struct names *names)
 
 /* ---- files ------------------------------------------------------------------------------------- */
 
+static const char of_calls[] = "-"; /* which is no build-id */
+
 static struct names_file *add_file(struct names *names, const char *path, const char *build_id)
 {
 	struct names_file *file = calloc(1, sizeof *file);
@@ -79,17 +82,15 @@ static struct names_file *add_file(struct names *names, const char *path, const 
 	file->path = path;
 	file->build_id = build_id;
 	file->base_name = slash && slash[1] ? slash + 1 : path;
-	if (path[0] == '/')
+	if (path[0] == '/' && build_id != of_calls)
 		file->symbols = symbols_open(path, build_id, NULL);
 	file->next = names->files;
 	names->files = file;
 	return file;
 }
 
-static struct names_file *find_file(struct names *names, const struct trace_module *module)
+static struct names_file *find_file(struct names *names, const char *path, const char *build_id)
 {
-	const char *path = module ? module->path : "", *build_id = module ? module->build_id : "";
-
 	for (struct names_file *file = names->files; file; file = file->next)
 		if (strcmp(file->path, path) == 0 && strcmp(file->build_id, build_id) == 0)
 			return file;
@@ -191,20 +192,15 @@ static void grow_chains(struct names *names)
 	names->chain_mask = mask;
 }
 
-static struct named *intern(struct names *names, uint64_t where, uint64_t offset)
+static struct named *find_or_make(struct names *names, struct names_file *file, uint64_t start,
+				  const struct symbol *symbol)
 {
-	struct names_file *file = find_file(names, module_of(names, where));
-	struct symbol symbol = { .name = NULL };
-
-	if (!file)
-		return NULL;
-	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
-	uint64_t start = known ? symbol.start : offset;
 	size_t slot = names_hash((uintptr_t)file, start) & names->chain_mask;
+
 	for (struct named *named = names->chains[slot]; named; named = named->next)
 		if (named->file == file && named->function.start == start)
 			return named;
-	struct named *named = make(names, file, start, known ? &symbol : NULL);
+	struct named *named = make(names, file, start, symbol);
 	if (!named)
 		return NULL;
 	named->next = names->chains[slot];
@@ -212,6 +208,50 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 	if (names->count > names->chain_mask)
 		grow_chains(names);
 	return named;
+}
+
+/* What a library's function was called by, hashed; a few of them with one number would be one. */
+static uint64_t number_of(const char *name)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return h >> 16;
+}
+
+static struct named *intern_call(struct names *names, uint64_t where, uint64_t offset)
+{
+	const struct trace_call *call =
+		trace_dir_call(names->dir, (uint32_t)(where >> 32), (uint32_t)where, offset);
+	struct names_file *file = find_file(names, call ? call->library : "", of_calls);
+	char *plain = call ? symbols_name(call->name) : NULL;
+	struct symbol symbol = { .linkage = call ? call->name : NULL };
+	struct named *named = NULL;
+
+	symbol.name = plain ? plain : symbol.linkage;
+	if (file)
+		named = find_or_make(names, file, call ? number_of(call->name) : offset,
+				     call ? &symbol : NULL);
+	if (named)
+		named->function.method = METHOD_CALL;
+	free(plain);
+	return named;
+}
+
+static struct named *intern(struct names *names, uint64_t where, uint64_t offset)
+{
+	const struct trace_module *module = module_of(names, where);
+	struct symbol symbol = { .name = NULL };
+
+	if (module && module->calls)
+		return intern_call(names, where, offset);
+	struct names_file *file = find_file(names, module ? module->path : "",
+					    module ? module->build_id : "");
+	if (!file)
+		return NULL;
+	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
+	return find_or_make(names, file, known ? symbol.start : offset, known ? &symbol : NULL);
 }
 
 /* ---- keys -------------------------------------------------------------------------------------- */

@@ -388,6 +388,7 @@ void trace_dir_close(struct trace_dir *dir)
 	free(dir->images);
 	free(dir->threads);
 	free(dir->notes);
+	free(dir->calls);
 	free(dir->identity);
 	free(dir->events);
 	free(dir->path);

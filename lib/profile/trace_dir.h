@@ -18,6 +18,14 @@ struct trace_module {
 	uint64_t base, bytes;
 	uint64_t loaded, unloaded; /* ticks; unloaded: UINT64_MAX where it never was */
 	const char *path, *build_id;
+	bool calls;                /* no module of the program's, but the library functions it called */
+};
+
+/* A function of such a module. */
+struct trace_call {
+	uint32_t image, module;
+	uint64_t offset;
+	const char *name, *library; /* as it is linked; the library's path */
 };
 
 struct trace_image {
@@ -70,6 +78,8 @@ struct trace_dir {
 	size_t thread_count;
 	struct trace_note *notes;
 	size_t note_count;
+	struct trace_call *calls;     /* by image, module, offset */
+	size_t call_count;
 	uint64_t bytes;            /* of all segments */
 	/* the clock */
 	bool counter;
@@ -95,6 +105,9 @@ void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
 	/* counts a place that could not be read, and keeps the first one's words */
 const struct trace_module *trace_dir_module(const struct trace_image *image, uint32_t number);
 	/* NULL: the trace says nothing of it */
+const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image,
+					uint32_t module, uint64_t offset);
+	/* NULL: the trace does not say its name */
 int64_t trace_dir_ns(const struct trace_dir *dir, uint64_t ticks);
 	/* UTC in nanoseconds since 1970 */
 

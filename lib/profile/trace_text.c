@@ -315,6 +315,7 @@ static int take_module(struct trace_dir *dir, const struct line *line, size_t mo
 	m.loaded = plain_number(value_of(line, "ticks"));
 	m.path = value_of(line, "path");
 	m.build_id = value_of(line, "build");
+	m.calls = strcmp(value_of(line, "method"), "call") == 0;
 	struct trace_module *place = make_module(image, number);
 	if (!place)
 		return -ENOMEM;
@@ -363,6 +364,46 @@ static int take_note(struct trace_dir *dir, const struct line *line, enum trace_
 	return 0;
 }
 
+static int take_call(struct trace_dir *dir, const struct line *line)
+{
+	struct trace_call call = { .name = value_of(line, "name"),
+				   .library = value_of(line, "library") };
+	struct trace_call *calls = grown(dir->calls, dir->call_count, sizeof *calls);
+	uint64_t image, module;
+
+	if (!calls)
+		return -ENOMEM;
+	dir->calls = calls;
+	if (!number_of(line, "image", 1, UINT32_MAX, &image) ||
+	    !number_of(line, "module", 1, UINT32_MAX, &module) ||
+	    !hexadecimal(value_of(line, "offset"), &call.offset) || !*call.name)
+		return -EINVAL;
+	call.image = (uint32_t)image;
+	call.module = (uint32_t)module;
+	calls[dir->call_count++] = call;
+	return 0;
+}
+
+static int by_place(const void *left, const void *right)
+{
+	const struct trace_call *a = left, *b = right;
+
+	if (a->image != b->image)
+		return a->image < b->image ? -1 : 1;
+	if (a->module != b->module)
+		return a->module < b->module ? -1 : 1;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image,
+					uint32_t module, uint64_t offset)
+{
+	struct trace_call key = { .image = image, .module = module, .offset = offset };
+
+	return dir->call_count ? bsearch(&key, dir->calls, dir->call_count, sizeof key, by_place) :
+				 NULL;
+}
+
 static int take_clock(const struct line *line, uint64_t *ticks, uint64_t *monotonic_ns)
 {
 	uint64_t t, ns;
@@ -408,6 +449,8 @@ int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotoni
 			rc = take_note(dir, &line, TRACE_NOTE_MUTED);
 		else if (strcmp(line.word, "gap") == 0)
 			rc = take_note(dir, &line, TRACE_NOTE_GAP);
+		else if (strcmp(line.word, "call") == 0)
+			rc = take_call(dir, &line);
 		else if (strcmp(line.word, "clock") == 0)
 			rc = take_clock(&line, ticks, monotonic_ns);
 		else
@@ -419,5 +462,7 @@ int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotoni
 				       line.word);
 	}
 	trace_text_sort(dir);
+	if (dir->call_count)
+		qsort(dir->calls, dir->call_count, sizeof *dir->calls, by_place);
 	return 0;
 }

@@ -100,10 +100,11 @@ struct control {
 
 	char trace[512];      /* where stamps go (TRACE.md); "": nowhere */
 	uint64_t flight_bytes; /* of each thread, in flight mode */
+	char calls[1024];     /* globs of library functions, separated by commas; "": none are traced */
 
 	uint32_t stamps;      /* 1: some sink takes public stamps (a trace does) */
 
-	char rest_of_page[3908];
+	char rest_of_page[2884];
 
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */

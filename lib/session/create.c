@@ -114,7 +114,8 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	snprintf(c->trace, sizeof c->trace, "%s", plan->trace ? plan->trace : "");
 	c->flight_bytes = config->flight_bytes;
 	c->stamps = any_takes_stamps(config->sinks);
-	c->stamp = STAMP_CHANGE | config->stamp;
+	snprintf(c->calls, sizeof c->calls, "%s", config->calls);
+	c->stamp = STAMP_CHANGE | config_stamp(config);
 	if (!getcwd(c->directory, sizeof c->directory))
 		strcpy(c->directory, "/");
 	c->handover_ns = clock_monotonic_ns() + SESSION_HANDOVER_NS;

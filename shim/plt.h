@@ -1,0 +1,147 @@
+/*
+ * plt.h - stamps of library calls: every call of another module's function goes by a slot in a table of
+ * the calling module; we put code of ours there (plt_x86_64.S).
+ *
+ *	plt.c             the common case of an entry and an exit
+ *	plt_slow.c        the rest of both; the stacks of true return addresses
+ *	plt_functions.c   which functions are traced, and their names in the trace
+ *	plt_modules.c     the modules' slots
+ *	plt_lookup.c      what the loader would put into a slot
+ *
+ * A record of a call is as any other stamp's; the function that it names is the stub in plt_stubs.
+ */
+#ifndef HARK_SHIM_PLT_H
+#define HARK_SHIM_PLT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shim/plt_code.h"
+
+#if defined(__x86_64__)
+#define PLT_AVAILABLE 1
+#else
+#define PLT_AVAILABLE 0
+#endif
+
+/* What is special about a function; 0 for most. */
+enum {
+	PLT_INSTANT = 1, /* entry and exit in one: it returns twice, or asks where it will return to */
+	PLT_LAST = 2,    /* an entry without an exit: it never returns */
+	PLT_QUIET = 4,   /* nobody has asked for it: it is not recorded */
+	PLT_OPENS = 8,   /* may bring new modules */
+	PLT_FINDS = 16,  /* may be about to call into new modules */
+	PLT_LOOKS = 32,  /* looks at the stack: return addresses are put back first */
+	PLT_SHARES = 64, /* may begin a thread that has no memory of its own */
+	PLT_NEVER = 128, /* calls of it are left alone */
+	PLT_DEAD = 256,  /* its module was unloaded */
+};
+
+struct plt_function {
+	uintptr_t target;
+	_Atomic uint32_t told;     /* number of the image in whose trace its name stands */
+	uint32_t flags;
+	const char *name;          /* as the calling module has it; ours */
+	const char *library;       /* path; ours */
+};
+_Static_assert(sizeof(struct plt_function) == 1 << PLT_FUNCTION_SHIFT, "as the code has it");
+
+/* A call whose return address we have taken. */
+struct plt_frame {
+	uintptr_t slot;            /* where it stood */
+	uintptr_t site;            /* the true one */
+	uintptr_t function;
+};
+_Static_assert(sizeof(struct plt_frame) == PLT_FRAME, "as unwinders are told");
+
+/* Those of one stack, innermost last. They are apart from what is recorded of calls: of that, guesses may
+ * drop something, but a function that returns to us must find its way. The first frame is none. */
+struct plt_stack {
+	struct plt_frame *top;   /* first: unwinders are told so */
+	struct plt_frame *limit;
+	uintptr_t back;            /* what we put in the place of return addresses */
+	struct plt_frame *frames;
+	uint32_t room;
+	uintptr_t bare;            /* they have been put back, for who was called with this slot; 0: not */
+};
+
+extern struct plt_function *plt_functions; /* NULL: no calls are traced */
+extern struct plt_stack *plt_owners[PLT_STACKS];
+extern int plt_vectors;      /* 0: 128 bits, 1: 256, 2: 512 */
+extern const char plt_stubs[], plt_returns[];
+extern _Thread_local struct plt_stack *plt_now __attribute__((tls_model("initial-exec")));
+
+static inline uintptr_t plt_stub(uint32_t index)
+{
+	return (uintptr_t)plt_stubs + (uintptr_t)index * PLT_STUB;
+}
+static inline bool plt_is_stub(uintptr_t address)
+{
+	return PLT_AVAILABLE &&
+	       address - (uintptr_t)plt_stubs < (uintptr_t)PLT_FUNCTIONS * PLT_STUB;
+}
+/* Between the frames of the caller's stamps, if it has any, and those of the function. */
+static inline uintptr_t plt_sp(uintptr_t slot) { return slot - 16; }
+
+/* from the trampolines */
+uintptr_t plt_enter(uint32_t index, uintptr_t slot);
+	/* Where to go on; 0: plt_enter_slowly() knows. No vector register may be touched. */
+uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot);
+uintptr_t plt_leave(uintptr_t slot);
+	/* The true return address. Likewise. */
+uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner);
+void *plt_ask(void *handle, const char *name, const char *version, void *function, void *ret);
+
+/* plt_slow.c */
+void plt_use(struct plt_stack *stack);
+	/* The calling thread goes on there. */
+void plt_end(struct plt_stack *stack);
+	/* It will not be gone on with: whatever may still return there does so without us. */
+extern bool plt_exits;      /* false: return addresses are never taken */
+
+/* plt_functions.c */
+bool plt_functions_begin(void);
+uint32_t plt_function(const char *name, uintptr_t target, const char *library, uint32_t flags);
+	/* The index of its stub; PLT_FUNCTIONS: there are no more. */
+void plt_tell(uintptr_t stub, uint32_t image, uint32_t module, const char *events);
+	/* Its name, to the trace, if it is not there yet. */
+void plt_functions_unloaded(void);
+	/* Modules may have gone. */
+unsigned plt_flags(const char *name);
+bool plt_wanted(const char *name, const char *library);
+	/* library NULL: whatever it is */
+
+/* plt_modules.c */
+void plt_begin(void);
+	/* Once the session is joined and all modules are there that the program was linked with. */
+void plt_look(void);
+	/* Rewrites the slots of modules that came since the last time. */
+void plt_opening(void);
+	/* Modules may come: plt_look() is due at the next calls of whatever goes the slow way. */
+bool plt_due(void);
+bool plt_closing(bool begins);
+void plt_unloaded(void);
+	/* dlclose() is done. */
+
+/* plt_lookup.c */
+struct plt_module {
+	uintptr_t base;            /* what addresses in it are counted from */
+	uintptr_t from, to;        /* where it is mapped */
+	void *ret;                 /* a return instruction in it */
+	const void *symbols;       /* ElfW(Sym) */
+	const char *strings;
+	const uint16_t *versions;  /* of each symbol; NULL: none */
+	const void *needed;        /* ElfW(Verneed); NULL: none */
+};
+uintptr_t plt_lookup(const struct plt_module *module, uint32_t symbol);
+	/* What the symbol means to the module; 0: nothing. May lock what dlsym() locks. */
+bool plt_is_detour(uintptr_t address);
+	/* It is no function but the program's stub for another module's. */
+extern void *plt_program_ret; /* a return instruction in the program itself */
+bool plt_object(uintptr_t address, uintptr_t *from, uintptr_t *to, const char **path);
+	/* The module that an address is in. No lock. */
+bool plt_objects_known(void);
+	/* Whether the loader has a table of modules that can be asked. */
+
+#endif

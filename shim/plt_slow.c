@@ -1,0 +1,295 @@
+/*
+ * plt_slow.c - traced library calls that are not the common case, and the true return addresses.
+ *
+ * Runs on the program's thread, perhaps in a signal handler: no malloc, no lock.
+ *
+ * A return address that we took stands in the calling thread's stack of frames until its function returns. Some
+ * never do: longjmp, exceptions, stacks that are left. Whether they will, nobody can know for sure, so a
+ * frame is given up only together with its trace in the program: if the place of the return address still
+ * holds what we put there, the true one is put back. If the function is gone, that is memory that nobody
+ * reads; if it was only asleep (a coroutine of the program's own making), it returns past us, and all that
+ * is lost is the time of its exit.
+ */
+#include "shim/plt.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/base/sysio.h"
+#include "shim/shim.h"
+#include "shim/stamp.h"
+
+enum {
+	FIRST_FRAMES = 170,    /* a page of them */
+	MOST_FRAMES = 1 << 20,
+	FAR = 64 << 10,        /* so far above the outermost call there is another stack */
+	GRAVES = 256,
+};
+
+static struct plt_frame bottom = { .slot = UINTPTR_MAX };
+static struct plt_stack nobody = { .top = &bottom, .limit = &bottom, .frames = &bottom };
+
+_Thread_local struct plt_stack *plt_now __attribute__((tls_model("initial-exec"))) = &nobody;
+struct plt_stack *plt_owners[PLT_STACKS];
+bool plt_exits;
+
+/* ---- putting back ----------------------------------------------------------------------------- */
+
+/* A coroutine may be about to return on another thread while this one gives it up. */
+static struct plt_frame graves[GRAVES];
+static _Atomic uint32_t grave;
+
+static bool reachable(uintptr_t slot)
+{
+	return memory_readable((const void *)slot, sizeof slot) == sizeof slot;
+}
+
+static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
+{
+	uintptr_t back = k->back;
+
+	if (!reachable(f->slot) || __atomic_load_n((uintptr_t *)f->slot, __ATOMIC_RELAXED) != back)
+		return false;
+	graves[atomic_fetch_add(&grave, 1) % GRAVES] = *f;
+	return __atomic_compare_exchange_n((uintptr_t *)f->slot, &back, f->site, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void put_all_back(struct plt_stack *k)
+{
+	for (struct plt_frame *f = k->top; f > k->frames; f--)
+		put_back(k, f);
+}
+
+/* Before somebody looks: until he is done, which the next entry above him tells, nothing of us is there. */
+static void bare(struct plt_stack *k, uintptr_t slot)
+{
+	if (!k->room)
+		return;
+	put_all_back(k);
+	if (k->bare < slot)
+		k->bare = slot;
+	k->limit = k->frames; /* the next one is for the slow half */
+}
+
+static void take_again(struct plt_stack *k, uintptr_t slot)
+{
+	struct plt_frame *to = k->frames;
+
+	for (struct plt_frame *f = k->frames + 1; f <= k->top; f++) {
+		uintptr_t site = f->site;
+		if (f->slot <= slot || !reachable(f->slot) ||
+		    !__atomic_compare_exchange_n((uintptr_t *)f->slot, &site, k->back, false,
+						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			continue; /* it has returned meanwhile, or will, without us */
+		*++to = *f;
+	}
+	k->top = to;
+	k->bare = 0;
+	k->limit = k->frames + k->room;
+}
+
+/* ---- stacks ----------------------------------------------------------------------------------- */
+
+void plt_use(struct plt_stack *k)
+{
+	if (!k->frames)
+		k->top = k->limit = k->frames = &bottom;
+	plt_now = k;
+}
+
+void plt_end(struct plt_stack *k)
+{
+	if (!k->room)
+		return;
+	put_all_back(k);
+	k->top = k->limit = k->frames; /* the next entry is for the slow half */
+	k->bare = 0;
+	if (k->back) {
+		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = NULL;
+		k->back = 0;
+	}
+}
+
+static bool take_back(struct plt_stack *k)
+{
+	static _Atomic uint32_t next;
+
+	for (uint32_t i = 0; i < PLT_STACKS; i++) {
+		uint32_t at = atomic_fetch_add(&next, 1) % PLT_STACKS;
+		struct plt_stack *none = NULL;
+		if (__atomic_compare_exchange_n(&plt_owners[at], &none, k, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST)) {
+			k->back = (uintptr_t)plt_returns + (uintptr_t)at * PLT_STUB;
+			if (k->room)
+				k->limit = k->frames + k->room;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What is too small stays where it is: another thread may be looking there. */
+static bool grow(struct plt_stack *k)
+{
+	uint32_t room = k->room ? k->room * 4 : FIRST_FRAMES, used = (uint32_t)(k->top - k->frames);
+
+	if (room > MOST_FRAMES || shim.sandboxed)
+		return false;
+	struct plt_frame *frames = sysio_map(room * sizeof *frames, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (sysio_is_error(frames))
+		return false;
+	memcpy(frames, k->frames, (used + 1) * sizeof *frames);
+	k->frames = frames;
+	k->top = frames + used;
+	k->limit = frames + room;
+	k->room = room;
+	return true;
+}
+
+/* Whether it was jumped to in the place of a last call, by a function whose return address we have. */
+static bool is_jump(const struct plt_stack *k, uintptr_t slot)
+{
+	return k->top->slot == slot && k->back && *(uintptr_t *)slot == k->back;
+}
+
+/* Those at or below the new one are gone, if this is the same stack. */
+static bool make_way(struct plt_stack *k, uintptr_t slot)
+{
+	if (k->top > k->frames && slot > k->frames[1].slot + FAR)
+		return true;
+	while (k->top->slot <= slot && !is_jump(k, slot)) {
+		if (shim.sandboxed)
+			return false; /* nobody to ask whether there is memory */
+		put_back(k, k->top);
+		k->top--;
+	}
+	return true;
+}
+
+/* False: its exit will not be seen. */
+static bool take(uintptr_t slot, uintptr_t function)
+{
+	struct plt_stack *k = plt_now;
+
+	if (!plt_exits || k == &nobody)
+		return false;
+	if (slot < k->bare)
+		return false; /* who looks is at it still */
+	if (k->bare)
+		take_again(k, slot);
+	if (!make_way(k, slot) || (!k->back && !take_back(k)) ||
+	    (k->top + 1 >= k->limit && !grow(k)))
+		return false;
+	struct plt_frame *f = k->top + 1;
+	*f = (struct plt_frame){ slot, is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot, function };
+	*(struct plt_frame *volatile *)&k->top = f;
+	*(volatile uintptr_t *)slot = k->back;
+	return true;
+}
+
+/* ---- entries ---------------------------------------------------------------------------------- */
+
+static void before(const struct plt_function *of, uintptr_t slot)
+{
+	if (of->flags & PLT_SHARES) {
+		plt_exits = false; /* two threads on one stack of frames */
+		put_all_back(plt_now);
+	}
+	if (of->flags & PLT_LOOKS)
+		bare(plt_now, slot);
+	if ((of->flags & PLT_FINDS) || plt_due())
+		plt_look();
+	if (of->flags & PLT_OPENS)
+		plt_opening();
+}
+
+static bool open_stamp(uintptr_t function, uintptr_t sp)
+{
+	return stamp.stack && stamp.top > stamp.stack->frames && stamp.top->function == function &&
+	       stamp.top->sp == sp;
+}
+
+/* Its caller's call is over, then: who asks where he will return to shall find that. */
+static void end_callers(uintptr_t slot)
+{
+	struct plt_stack *k = plt_now;
+
+	while (is_jump(k, slot)) {
+		struct plt_frame ended = *k->top;
+		put_back(k, k->top--);
+		stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
+	}
+}
+
+uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
+{
+	struct plt_function *of = &plt_functions[index];
+	uintptr_t function = plt_stub(index), sp = plt_sp(slot), target = of->target;
+	int saved = errno;
+
+	before(of, slot);
+	if (of->flags & ~PLT_DEAD)
+		end_callers(slot);
+	uintptr_t site = is_jump(plt_now, slot) ? plt_now->top->site : *(uintptr_t *)slot;
+	if (!(of->flags & PLT_QUIET)) {
+		if (!stamp_profile_enter(function, site, sp, function))
+			stamp_enter(function, site, sp, function);
+		if (open_stamp(function, sp) && !(of->flags & PLT_LAST) &&
+		    ((of->flags & PLT_INSTANT) || !take(slot, function)))
+			stamp_exit(function, site, sp, function);
+	}
+	errno = saved;
+	return target;
+}
+
+/* ---- exits ------------------------------------------------------------------------------------ */
+
+static struct plt_frame *find(const struct plt_stack *k, uintptr_t slot)
+{
+	for (struct plt_frame *f = k->top; f > k->frames; f--)
+		if (f->slot == slot)
+			return f;
+	return NULL;
+}
+
+/* It was called on another thread, or that thread has given it up this very moment. */
+static struct plt_frame find_elsewhere(uintptr_t slot, struct plt_stack **owner)
+{
+	const struct plt_stack *k = *owner;
+	const struct plt_frame *f = k ? find(k, slot) : NULL;
+
+	for (uint32_t i = 0; !f && i < GRAVES; i++) {
+		const struct plt_frame *g = &graves[(atomic_load(&grave) - 1 - i) % GRAVES];
+		if (g->slot == slot)
+			f = g;
+	}
+	for (uint32_t i = 0; !f && i < PLT_STACKS; i++)
+		if (plt_owners[i])
+			f = find(plt_owners[i], slot);
+	return f ? *f : bottom;
+}
+
+uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
+{
+	struct plt_stack *k = plt_now;
+	struct plt_frame *f = find(k, slot), ended;
+	int saved = errno;
+
+	for (; f && k->top > f; k->top--)
+		put_back(k, k->top);
+	do {
+		if (f)
+			ended = *f, k->top = --f;
+		else
+			ended = find_elsewhere(slot, owner);
+		uint32_t gate = atomic_load_explicit(stamp_gate, memory_order_relaxed);
+		if ((!gate || (gate & STAMP_MODE)) &&
+		    !stamp_profile_exit(ended.function, ended.site, plt_sp(slot), ended.function))
+			stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
+	} while (f && f->slot == slot);
+	errno = saved;
+	return ended.site;
+}

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# limit: 180
+"""Library calls of programs as they are (--calls): exact counts, and nothing that the program could tell.
+
+A program counts its calls of a library; the trace, read by traces.py, has them all. Speaks TAP.
+"""
+
+import collections
+import json
+import os
+import subprocess
+
+import cli
+import traces
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+MACHINE = os.uname().machine
+WAYS = {
+    "pie": (),
+    "no-pie": ("-no-pie", "-fno-pie"),
+    "lazy": ("-Wl,-z,lazy",),
+    "now": ("-Wl,-z,now",),
+    "no-plt": ("-fno-plt", "-Wl,-z,now"),
+    "ibt": ("-fcf-protection=full", "-Wl,-z,ibtplt"),
+    "stripped": ("-s",),
+}
+
+
+def build(home, way=()):
+    """The program, its library and its plug-in, linked in that way."""
+    def compile_one(source, out, *more, compiler="gcc"):
+        path = os.path.join(home.top, out)
+        subprocess.run([compiler, "-O2", "-w", "-D_GNU_SOURCE", "-o", path,
+                        os.path.join(GUESTS, source), *more], check=True)
+        return path
+    compile_one("leaf.c", "libleaf.so", "-shared", "-fPIC")
+    link = ("-L" + home.top, "-lleaf", "-Wl,-rpath," + home.top, "-pthread")
+    return {"calls": compile_one("calls.c", "calls", *way, *link),
+            "plug": compile_one("plug.c", "libplug.so", "-shared", "-fPIC",
+                                *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"), *link),
+            "throws": compile_one("throws.cc", "throws", *way, *link, compiler="g++")}
+
+
+def called(home, globs, *command, status=0, mode=None):
+    """Runs it: (what it counted, the trace). stdout says a name and a number a line."""
+    data = os.path.join(home.top, "data")
+    more = ("--stamp", mode) if mode else ()
+    done = home.run("run", "--calls", globs, *more, "--data", data, *command)
+    assert (done.returncode, done.stderr) == (status, ""), (command, done.returncode, done.stderr)
+    rows = (line.split() for line in done.stdout.splitlines())
+    return {name: int(calls) for name, calls in rows}, traces.read(data)
+
+
+def leaves(trace):
+    return {name: calls for name, calls in trace.calls().items() if name.startswith("leaf_")}
+
+
+def of_library(counted):
+    return {name: calls for name, calls in counted.items() if name.startswith("leaf_")}
+
+
+def endings(trace):
+    return collections.Counter(row[2] for thread in trace.threads.values()
+                               for row in trace.walk(thread))
+
+
+def exact(home, expect, programs, case, *more):
+    counted, trace = called(home, "*", programs["calls"], case, *more)
+    expect(counted, f"{case}: nothing was counted")
+    expect.same(leaves(trace), of_library(counted), f"{case}: calls")
+    return counted, trace
+
+
+@cli.case
+def S6_every_way_to_link(home, expect):
+    """Lazy and immediate binding, without a PLT, with branch targets marked, stripped, PIE or not: all
+    arguments and results, exceptions, and a library that comes and goes."""
+    for name, way in WAYS.items():
+        if name == "ibt" and MACHINE != "x86_64":
+            continue
+        programs = build(home, way)
+        for command in ((programs["calls"], "everything", "20"), (programs["throws"], "50"),
+                        (programs["calls"], "loads", "6", programs["plug"])):
+            counted, trace = called(home, "*", *command)
+            expect(counted, f"{name}: {command[1]}: nothing was counted")
+            expect.same(leaves(trace), of_library(counted), f"{name}: {command[1:]}: calls")
+
+
+@cli.case
+def S6_libraries_that_come_and_go(home, expect):
+    """dlopen, dlsym, a call, dlclose, fifty times."""
+    programs = build(home)
+    exact(home, expect, programs, "loads", "50", programs["plug"])
+
+
+@cli.case
+def S5_exceptions(home, expect):
+    """Thrown through the library's functions, caught near and far, thrown again; destructors call, too."""
+    programs = build(home)
+    counted, trace = called(home, "*", programs["throws"], "300")
+    expect.same(leaves(trace), of_library(counted), "calls")
+    expect(endings(trace)["unwound"] > 300, "calls that were left")
+
+
+@cli.case
+def S5_longjmp(home, expect):
+    """Out of the library's functions, up to seven deep: those are left, all others return."""
+    counted, trace = exact(home, expect, build(home), "leaps", "70")
+    expect.same(endings(trace)["unwound"], counted["leaf_back"], "calls that were left")
+
+
+@cli.case
+def S5_coroutines(home, expect):
+    """Stacks that are changed by swapcontext, and by code of the program's own."""
+    programs = build(home)
+    _, trace = exact(home, expect, programs, "coroutines", "20")
+    expect.same(set(endings(trace)), {"returned"}, "how calls ended")
+    exact(home, expect, programs, "own_stacks", "50")
+
+
+@cli.case
+def S5_threads_that_leave(home, expect):
+    """64 threads that return or call pthread_exit; threads that are cancelled in a call."""
+    programs = build(home)
+    for case, times in (("threads", "4"), ("threads", "5"), ("cancels", "40")):
+        exact(home, expect, programs, case, times)
+
+
+@cli.case
+def S5_handlers(home, expect):
+    """Signal handlers that call, on the stack and on one of their own."""
+    programs = build(home)
+    for times in ("12", "13"):
+        _, trace = exact(home, expect, programs, "interrupted", times)
+        expect.same(set(endings(trace)), {"returned"}, "how calls ended")
+
+
+@cli.case
+def forks_and_depth(home, expect):
+    """fork and vfork; a recursion that goes through the library, 3,000 deep."""
+    programs = build(home)
+    exact(home, expect, programs, "forks", "20")
+    _, trace = exact(home, expect, programs, "deep", "3000")
+    expect.same(set(endings(trace)), {"returned"}, "how calls ended")
+
+
+@cli.case
+def nobody_sees_us_on_the_stack(home, expect):
+    """backtrace() has the same frames as without hark, and calls go on to be timed."""
+    programs = build(home, ("-rdynamic",))
+    native = subprocess.run([programs["calls"], "backtraces", "9"], capture_output=True, text=True,
+                            check=True)
+    counted, trace = called(home, "*", programs["calls"], "backtraces", "9")
+    expect.same(counted, {name: int(n) for name, n in map(str.split, native.stdout.splitlines())},
+                "as without hark")
+    expect.same(leaves(trace), of_library(counted), "calls")
+
+
+@cli.case
+def which_functions(home, expect):
+    """Globs of names and of libraries; other modes; the report says what it is."""
+    programs = build(home)
+    counted, trace = called(home, "leaf_p*,strcmp@nowhere", programs["calls"], "everything", "5")
+    expect.same(trace.calls(), {n: counted[n] for n in ("leaf_plain", "leaf_pair")}, "by name")
+    counted, trace = called(home, "*@libleaf*", programs["calls"], "everything", "5")
+    expect.same(trace.calls(), counted, "by library")
+    counted, trace = called(home, "leaf_*", programs["calls"], "everything", "5", mode="profile")
+    expect.same(trace.calls(), counted, "in profile mode")
+    called(home, "leaf_*", programs["calls"], "everything", "5", mode="flight")
+    done = home.run("report", "--format", "json", "--data", os.path.join(home.top, "data"))
+    rows = {row["function"]: row for row in map(json.loads, done.stdout.splitlines())}
+    expect.same((rows["leaf_plain"]["method"], rows["leaf_plain"]["module"],
+                 rows["leaf_plain"]["calls"]), ("call", "libleaf.so", 5), "the report's row")
+
+
+@cli.case
+def what_is_refused(home, expect):
+    for value in ("", "a,,b", "malloc@", "a@b@c", "x" * 2000):
+        done = home.run("run", f"--calls={value}", "true")
+        expect.same(done.returncode, 125, f"exit status of {value[:20]!r}")
+        expect("NAME@LIBRARY" in done.stderr, done.stderr)
+
+
+@cli.case
+def real_programs(home, expect):
+    """bash, python3 and git under --calls '*': same output, same exit status."""
+    commands = {
+        "bash": ("bash", "-c", "for i in 1 2; do (exit $i); echo $?; done; ls / | wc -l; exit 7"),
+        "python3": ("python3", "-c", "import ssl\nprint(len(ssl.RAND_bytes(4)))\n"
+                                     "import threading\nt = threading.Thread(target=print, args=(5,))\n"
+                                     "t.start(); t.join(); raise SystemExit(3)"),
+        "git": ("git", "-C", cli.harness.ROOT, "--version"),
+    }
+    for name, command in commands.items():
+        native = subprocess.run(command, capture_output=True, text=True, check=False,
+                                stdin=subprocess.DEVNULL, env=home.env())
+        data = os.path.join(home.top, name)
+        done = home.run("run", "--calls", "*", "--data", data, "--", *command)
+        expect.same((done.returncode, done.stdout, done.stderr),
+                    (native.returncode, native.stdout, native.stderr), name)
+        rows = home.run("report", "--format", "json", "--data", data).stdout.splitlines()
+        expect(len(rows) > 20, f"{name}: only {len(rows)} functions were called")
+
+
+cli.main(__doc__)
