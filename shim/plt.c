@@ -9,6 +9,8 @@
 
 #include "shim/stamp_fast.h"
 
+#if PLT_AVAILABLE
+
 /* A signal handler that comes between frame and top has used the same frame, for another slot. */
 static inline void push(struct plt_stack *k, struct plt_frame *f, uintptr_t slot, uintptr_t site,
 			uintptr_t function)
@@ -71,3 +73,5 @@ uintptr_t plt_leave(uintptr_t slot)
 	} while (__builtin_expect(f->slot == slot, 0));
 	return site;
 }
+
+#endif

@@ -25,14 +25,15 @@
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
-static _Atomic uint32_t looking; /* pid of who is, or was before a fork */
-static _Atomic uint32_t closing;
 static _Atomic bool due;
 
 bool plt_due(void) { return atomic_load_explicit(&due, memory_order_relaxed); }
 void plt_opening(void) { atomic_store(&due, true); }
 
 #if PLT_AVAILABLE
+
+static _Atomic uint32_t looking; /* pid of who is, or was before a fork */
+static _Atomic uint32_t closing;
 
 enum {
 	MODULES = 2048, CANDIDATES = 1024, PATH = 512, WAITS = 100000, PAGE = 4096,

@@ -20,6 +20,8 @@
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
+#if PLT_AVAILABLE
+
 enum {
 	FIRST_FRAMES = 170,    /* a page of them */
 	MOST_FRAMES = 1 << 20,
@@ -293,3 +295,11 @@ uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 	errno = saved;
 	return ended.site;
 }
+
+#else
+
+_Thread_local struct plt_stack *plt_now __attribute__((tls_model("initial-exec")));
+void plt_use(struct plt_stack *k) { plt_now = k; }
+void plt_end(struct plt_stack *k) { plt_now = k; }
+
+#endif

@@ -350,6 +350,9 @@ static int take_calls(const struct taking *t)
 {
 	const char *at = t->value;
 
+#if !defined(__x86_64__)
+	return refuse_as(t, -EINVAL, "calls of libraries are recorded on x86_64 alone");
+#endif
 	if (strlen(at) >= sizeof t->c->calls)
 		return refuse_as(t, -EINVAL, "too long");
 	for (;;) {
