@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TABLE = os.path.join(ROOT, "tests", "traps.txt")
 DOCUMENT = os.path.join(ROOT, "ARCHITECTURE.md")
 WANTED = [f"{kind}{n}" for kind, last in (("T", 16), ("P", 9), ("L", 11))
-          for n in range(1, last + 1)] + ["S5", "S6", "S8"]
+          for n in range(1, last + 1)] + ["S1", "S2", "S3", "S4", "S5", "S6", "S8"]
 MARKED = re.compile(r"(<!-- traps -->\n)(.*?)(<!-- end -->\n)", re.S)
 
 # test: as tests/run names it, None where the clause cannot be tested; then patterns says why

@@ -20,6 +20,18 @@ struct report {
 	const char *other;         /* --diff */
 };
 
+/* Of samples, what was not measured is not there. */
+static void print_samples(const struct table_row *row)
+{
+	json_number(stdout, ",", "total_ns", row->total_ns);
+	json_number(stdout, ",", "self_ns", row->self_ns);
+	json_number(stdout, ",", "threads", row->threads);
+	json_pair(stdout, ",", "method", "sample");
+	json_number(stdout, ",", "samples", row->samples);
+	json_number(stdout, ",", "self_samples", row->self_samples);
+	printf(",\"estimated\":true}\n");
+}
+
 static void print_object(const struct table_row *row)
 {
 	json_pair(stdout, "{", "function", row->function->name);
@@ -29,6 +41,10 @@ static void print_object(const struct table_row *row)
 		json_number(stdout, ",", "line", (uint64_t)row->function->line);
 	else
 		printf(",\"line\":null");
+	if (row->sampled) {
+		print_samples(row);
+		return;
+	}
 	json_number(stdout, ",", "calls", row->calls);
 	json_number(stdout, ",", "total_ns", row->total_ns);
 	json_number(stdout, ",", "self_ns", row->self_ns);
@@ -42,35 +58,77 @@ static void print_object(const struct table_row *row)
 	printf("}\n");
 }
 
+static void print_name(const struct table_row *row)
+{
+	char *name = show_as_safe(row->function->name);
+	char *module = show_as_safe(row->function->module);
+	bool shown = *module && strcmp(module, name) != 0;
+
+	printf("%7" PRIu32 "  %s%s%s%s\n", row->threads, name, shown ? "  [" : "",
+	       shown ? module : "", shown ? "]" : "");
+	free(module);
+	free(name);
+}
+
+static void print_sampled(const struct table_row *row)
+{
+	char text[UNITS_TEXT], estimate[UNITS_TEXT + 2];
+
+	snprintf(estimate, sizeof estimate, "~%s", units_ns(text, row->total_ns));
+	printf("%9s ", estimate);
+	snprintf(estimate, sizeof estimate, "~%s", units_ns(text, row->self_ns));
+	printf("%9s ", estimate);
+	printf("%13s ", units_count(text, row->samples));
+	printf("%13s ", units_count(text, row->self_samples));
+	print_name(row);
+}
+
 static void print_row(const struct table_row *row)
 {
 	const uint64_t times[] = { row->total_ns, row->self_ns, row->min_ns, row->avg_ns,
 				   row->p50_ns, row->p99_ns, row->max_ns };
-	char text[UNITS_TEXT], *name = show_as_safe(row->function->name);
-	char *module = show_as_safe(row->function->module);
+	char text[UNITS_TEXT];
 
 	for (unsigned i = 0; i < 2; i++)
 		printf("%9s ", units_ns(text, times[i]));
 	printf("%13s ", units_count(text, row->calls));
 	for (unsigned i = 2; i < sizeof times / sizeof *times; i++)
 		printf("%9s ", units_ns(text, times[i]));
-	printf("%7" PRIu32 "  %s%s%s%s\n", row->threads, name, *module ? "  [" : "", module,
-	       *module ? "]" : "");
-	free(module);
-	free(name);
+	print_name(row);
+}
+
+/* What was recorded and what was sampled: two tables, for they have other columns. */
+static void print_table(const struct flat *flat, bool sampled, const char *before)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < flat->count; i++) {
+		if (flat->rows[i].sampled != sampled)
+			continue;
+		if (first && sampled)
+			printf("%s%9s %9s %13s %13s %7s  %s\n", before, "TOTAL", "SELF",
+			       "SAMPLES", "SELF SAMPLES", "THREADS", "FUNCTION (estimated)");
+		else if (first)
+			printf("%9s %9s %13s %9s %9s %9s %9s %9s %7s  %s\n", "TOTAL", "SELF",
+			       "CALLS", "MIN", "AVG", "P50", "P99", "MAX", "THREADS", "FUNCTION");
+		first = false;
+		(sampled ? print_sampled : print_row)(&flat->rows[i]);
+	}
 }
 
 static void print_rows(const struct flat *flat, bool json)
 {
-	if (!json && flat->count)
-		printf("%9s %9s %13s %9s %9s %9s %9s %9s %7s  %s\n", "TOTAL", "SELF", "CALLS",
-		       "MIN", "AVG", "P50", "P99", "MAX", "THREADS", "FUNCTION");
+	bool calls = false;
+
 	for (size_t i = 0; i < flat->count; i++) {
+		calls |= !flat->rows[i].sampled;
 		if (json)
 			print_object(&flat->rows[i]);
-		else
-			print_row(&flat->rows[i]);
 	}
+	if (json)
+		return;
+	print_table(flat, false, "");
+	print_table(flat, true, calls ? "\n" : "");
 }
 
 static int take_options(struct cli *cli, struct report *report)

@@ -83,30 +83,49 @@ static bool wants_console(const struct config *config)
 	return false;
 }
 
+/* Where nothing can be sampled, the program runs without. */
+static void start_sampler(const struct launch *l, const struct session_plan *plan,
+			  const char *trace)
+{
+	const struct config *c = plan->config;
+	char pid[16], rate[16], why[1200];
+	const char *argv[12] = { "hark", "sample", "--data", trace, "--pid", pid, "--rate", rate };
+	int n = 8;
+
+	snprintf(pid, sizeof pid, "%d", (int)plan->first_pid);
+	snprintf(rate, sizeof rate, "%u", c->sample_rate);
+	if (c->sample_wall)
+		argv[n++] = "--wall";
+	if (plan->first_pid == getpid()) /* it is we, until we become the program */
+		argv[n++] = "--on-exec";
+	if (collect_spawn_beside("sampler", l->program, argv, why, sizeof why) != 0)
+		cli_say("--sample: %s", why);
+}
+
 int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
 		   size_t why_bytes)
 {
 	char trace[DATA_PATH];
-	bool stamps = config_stamp(plan->config) != STAMP_OFF;
+	bool recorded = config_stamp(plan->config) != STAMP_OFF || plan->config->sample_rate;
 
 	plan->program = l->program;
 	plan->preload = l->preload;
 	plan->trace = trace;
 	int error = data_path(plan->config, trace, why, why_bytes);
-	if (error && !stamps) { /* nobody has asked for it */
+	if (error && !recorded) { /* nobody has asked for it */
 		*trace = '\0';
 		error = 0;
 	}
-	if (!error && stamps)
+	if (!error && recorded)
 		error = data_make(trace, why, why_bytes);
-	if (!error && stamps && data_listen(plan->config, trace) != 0) {
+	if (!error && recorded && data_listen(plan->config, trace) != 0) {
 		snprintf(why, why_bytes, "--to: too long, together with the trace's own");
 		error = -E2BIG;
 	}
 	if (error)
 		return error;
 	error = session_create(plan, l->dir, why, why_bytes);
-	if (!error && stamps) {
+	if (!error && recorded) {
 		error = data_identify(trace, l->dir, plan->command, plan->first_pid, why,
 				      why_bytes);
 		if (error) {
@@ -130,6 +149,8 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 		size_t used = strlen(why);
 		snprintf(why + used, why_bytes - used, "%s", launch_advice(error));
 	}
+	if (!error && plan->config->sample_rate)
+		start_sampler(l, plan, trace);
 	return error;
 }
 

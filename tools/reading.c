@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "lib/format/escape.h"
+#include "lib/profile/samples.h"
+#include "lib/session/process.h"
 #include "tools/units.h"
 
 enum { PATH_ENDS = 8, SENTENCE = 4096 };
@@ -168,6 +170,30 @@ static void tell_deaths(const struct reading *reading, FILE *to)
 	}
 }
 
+static void tell_samples(const struct samples *s)
+{
+	static const char *const reasons[] = {
+		[0] = "for reasons that this hark does not know",
+		[TRACE_SAMPLE_GAP_RING] = "the sampler was too slow; ask for fewer a second",
+		[TRACE_SAMPLE_GAP_DISK] = "there was no room on the disk",
+		[TRACE_SAMPLE_GAP_MEMORY] = "more different stacks than the sampler remembers",
+		[TRACE_SAMPLE_GAP_THROTTLE] = "the kernel held them back, since they took too much "
+					      "time",
+	};
+	char count[UNITS_TEXT];
+
+	for (unsigned i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+		if (s->gaps[i])
+			cli_say("%s samples are missing: %s", units_count(count, s->gaps[i]),
+				reasons[i]);
+		else if (s->gap_places[i])
+			cli_say("some samples are missing: %s", reasons[i]);
+	}
+	if (!s->ended && process_start(s->head.pid) != s->head.pid_start)
+		cli_say("the sampler was killed before the program ended; what it had written is "
+			"here");
+}
+
 void reading_tell(struct reading *reading, FILE *deaths)
 {
 	const struct trace_dir *dir = &reading->dir;
@@ -189,6 +215,8 @@ void reading_tell(struct reading *reading, FILE *deaths)
 			cli_say("something is missing in %s places: %s",
 				units_count(count, reading->gaps[i].places), gap_reasons[i]);
 	}
+	if (dir->samples)
+		tell_samples(dir->samples);
 	if (dir->torn == 1)
 		cli_say("one place of the trace %s cannot be read, and was left out: %s",
 			dir->path, dir->trouble);

@@ -34,6 +34,10 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 	 * descriptors but those of the plan. Waits until all is set up: 0, and the collector's pid is in
 	 * the control block. Else -errno with a sentence: what it said before it died (on stderr, until
 	 * it is set up), or why it could not be started; the session is declared ended then. */
+int collect_spawn_beside(const char *name, const char *program, const char *const *argv, char *why,
+			 size_t why_bytes);
+	/* Likewise for another process of hark's beside the collector, which says COLLECT_READY on stderr
+	 * when it is set up: 0, or -errno with a sentence in which it is called by its name. */
 
 const char *collect_failed_at(void);
 	/* where the last collect_run() failed, when it returned -errno: "the queue of file:x", … */

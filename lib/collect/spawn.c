@@ -26,6 +26,14 @@
 /* An exec and a few allocations: a few milliseconds, or as long as a busy machine takes. */
 #define READY_MOST_NS UINT64_C(20000000000)
 
+/* Who is started: the collector, by its plan, or another. */
+struct helper {
+	const char *name, *program;
+	const char *const *argv;
+	const struct collect_plan *plan; /* NULL: not the collector */
+	struct control *control;
+};
+
 static int above_stdio(int fd)
 {
 	if (fd < 0)
@@ -78,6 +86,28 @@ static void detach(int console_fd, int deep_fd, int ready_fd)
 	close_range(from, ~0u, 0);
 }
 
+static void become(const char *program, const char *const *argv)
+{
+	unsetenv("LD_PRELOAD"); /* it does not listen to itself */
+	/* By system call: an outer session's hook would put its preload back, and listen to us. */
+	long error = sysio_call(SYS_execve, (long)program, (long)argv, (long)environ, 0, 0, 0);
+	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror((int)-error));
+	_exit(127);
+}
+
+static void start_helper(const struct helper *helper, int ready_fd)
+{
+	int above = above_stdio(ready_fd);
+
+	if (above < 0) {
+		dprintf(ready_fd, "%s\n", strerror(errno));
+		_exit(127);
+	}
+	raise_limits();
+	detach(-1, -1, above);
+	become(helper->program, helper->argv);
+}
+
 static void start(const struct collect_plan *plan, const char *program, int ready_fd)
 {
 	char console[16], deep[16];
@@ -103,11 +133,7 @@ static void start(const struct collect_plan *plan, const char *program, int read
 		argv[n++] = "--deep-fd";
 		argv[n++] = deep;
 	}
-	unsetenv("LD_PRELOAD"); /* it does not listen to itself */
-	/* By system call: an outer session's hook would put its preload back, and listen to us. */
-	long error = sysio_call(SYS_execve, (long)program, (long)argv, (long)environ, 0, 0, 0);
-	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror((int)-error));
-	_exit(127);
+	become(program, argv);
 }
 
 /* The first process of a pid namespace gets every orphan in it, and who becomes it by exec would wait
@@ -127,8 +153,7 @@ static void stand_by(void)
 }
 
 /* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
-static int start_twice_removed(const struct collect_plan *plan, const char *program,
-			       struct control *control, int ready_fd)
+static int start_twice_removed(const struct helper *helper, int ready_fd)
 {
 	bool stays = getpid() == 1;
 	int status;
@@ -139,10 +164,12 @@ static int start_twice_removed(const struct collect_plan *plan, const char *prog
 		if (stays)
 			prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 		pid_t second = fork();
+		if (second == 0 && helper->plan)
+			start(helper->plan, helper->program, ready_fd);
 		if (second == 0)
-			start(plan, program, ready_fd);
-		if (second > 0)
-			atomic_store(&control->collector_pid, second);
+			start_helper(helper, ready_fd);
+		if (second > 0 && helper->control)
+			atomic_store(&helper->control->collector_pid, second);
 		if (second > 0 && stays)
 			stand_by();
 		_exit(second > 0 ? 0 : 1);
@@ -155,7 +182,7 @@ static int start_twice_removed(const struct collect_plan *plan, const char *prog
 }
 
 /* The first line of what it said, without the name that we put before our own lines. */
-static void quote(char *said, char *why, size_t why_bytes)
+static void quote(const char *name_of_it, char *said, char *why, size_t why_bytes)
 {
 	static const char name[] = "hark: ";
 	const size_t length = sizeof name - 1;
@@ -163,12 +190,14 @@ static void quote(char *said, char *why, size_t why_bytes)
 	said[strcspn(said, "\n")] = 0;
 	if (strncmp(said, name, length) == 0)
 		said += length;
-	snprintf(why, why_bytes, "%s%s", *said ? "cannot start the collector: "
-					       : "the collector died before it was set up", said);
+	if (*said)
+		snprintf(why, why_bytes, "cannot start the %s: %s", name_of_it, said);
+	else
+		snprintf(why, why_bytes, "the %s died before it was set up", name_of_it);
 }
 
 /* Until it is set up or has died; both is heard at once. */
-static int hear(int fd, char *why, size_t why_bytes)
+static int hear(const char *name, int fd, char *why, size_t why_bytes)
 {
 	static const char ready[] = COLLECT_READY;
 	const size_t length = sizeof ready - 1;
@@ -180,7 +209,7 @@ static int hear(int fd, char *why, size_t why_bytes)
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		uint64_t now = clock_monotonic_ns();
 		if (now >= until) {
-			snprintf(why, why_bytes, "the collector is not set up after %d s",
+			snprintf(why, why_bytes, "the %s is not set up after %d s", name,
 				 (int)(READY_MOST_NS / 1000000000));
 			return -ETIMEDOUT;
 		}
@@ -194,14 +223,13 @@ static int hear(int fd, char *why, size_t why_bytes)
 		if (used >= length && strcmp(said + used - length, ready) == 0)
 			return 0;
 		if (n <= 0 || used == sizeof said - 1) {
-			quote(said, why, why_bytes);
+			quote(name, said, why, why_bytes);
 			return -ECHILD;
 		}
 	}
 }
 
-static int spawn(const struct collect_plan *plan, const char *program, struct control *control,
-		 char *why, size_t why_bytes)
+static int spawn(const struct helper *helper, char *why, size_t why_bytes)
 {
 	int fds[2], adopts = 0;
 
@@ -211,10 +239,10 @@ static int spawn(const struct collect_plan *plan, const char *program, struct co
 	prctl(PR_GET_CHILD_SUBREAPER, &adopts);
 	if (adopts)
 		prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-	int error = start_twice_removed(plan, program, control, fds[1]);
+	int error = start_twice_removed(helper, fds[1]);
 	close(fds[1]);
 	if (!error)
-		error = hear(fds[0], why, why_bytes);
+		error = hear(helper->name, fds[0], why, why_bytes);
 	close(fds[0]);
 	if (adopts)
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -229,7 +257,9 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 	*why = 0;
 	int error = session_join(&session, plan->dir);
 	if (!error) {
-		error = spawn(plan, program, session.control, why, why_bytes);
+		const struct helper helper = { .name = "collector", .program = program,
+					       .plan = plan, .control = session.control };
+		error = spawn(&helper, why, why_bytes);
 		/* One that comes too late finds that it is not wanted any more. */
 		if (error)
 			atomic_store(&session.control->state, SESSION_ENDED);
@@ -237,5 +267,17 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 	}
 	if (error && !*why)
 		snprintf(why, why_bytes, "cannot start the collector: %s", strerror(-error));
+	return error;
+}
+
+int collect_spawn_beside(const char *name, const char *program, const char *const *argv, char *why,
+			 size_t why_bytes)
+{
+	const struct helper helper = { .name = name, .program = program, .argv = argv };
+
+	*why = 0;
+	int error = spawn(&helper, why, why_bytes);
+	if (error && !*why)
+		snprintf(why, why_bytes, "cannot start the %s: %s", name, strerror(-error));
 	return error;
 }

@@ -41,6 +41,8 @@ struct config {
 	bool stamp_given;
 	uint64_t flight_bytes;
 	char calls[1024];          /* globs separated by commas */
+	unsigned sample_rate;      /* samples a second; 0: none */
+	bool sample_wall;          /* of the time in which threads wait, too */
 	char data[256];            /* --data */
 	bool disable;
 	bool strict;
@@ -48,7 +50,8 @@ struct config {
 
 enum setting_type {
 	SETTING_CAPTURE, SETTING_SINKS, SETTING_LEVEL, SETTING_BOOL, SETTING_FOLLOW,
-	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP, SETTING_CALLS
+	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP,
+	SETTING_CALLS, SETTING_SAMPLE
 };
 
 struct setting {
@@ -73,8 +76,13 @@ struct config_problem {
 };
 
 void config_defaults(struct config *c);
-unsigned config_stamp(const struct config *c);
+static inline unsigned config_stamp(const struct config *c)
 	/* enum stamp_mode that a session begins with: --calls alone means trace. */
+{
+	enum { TRACE = 1 };
+
+	return c->stamp_given || !*c->calls ? c->stamp : TRACE;
+}
 int config_set(struct config *c, const struct setting *s, const char *from, const char *value,
 	       struct config_problem *problem);
 	/* from: how the user named it ("--ring", "HARK_RING", "app.yaml:3: ring"), for the message; where

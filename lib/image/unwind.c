@@ -105,7 +105,8 @@ static bool operate(struct walk *w, struct machine *m, const Dwarf_Op *op, uint6
 	case DW_OP_constu: case DW_OP_consts: return push(m, op->number);
 	case DW_OP_plus_uconst:
 		return m->count && push(m, op->number) && of_two(m, DW_OP_plus);
-	case DW_OP_deref: return m->count && load(w, m->words[m->count - 1], &m->words[m->count - 1]);
+	case DW_OP_deref:
+		return m->count && load(w, m->words[m->count - 1], &m->words[m->count - 1]);
 	case DW_OP_dup: return m->count && push(m, m->words[m->count - 1]);
 	case DW_OP_drop: return m->count && m->count--;
 	case DW_OP_stack_value: m->value = true; return true;

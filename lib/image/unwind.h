@@ -31,6 +31,9 @@ struct unwind_module *unwind_module_open(const char *path, const char *build_id)
 void unwind_module_close(struct unwind_module *module);
 const char *unwind_module_build_id(const struct unwind_module *module);
 	/* of the file as it is, in hexadecimal; "": none, or not to be read */
+bool unwind_module_offset(const struct unwind_module *module, uint64_t at, uint64_t *offset);
+	/* Where the byte `at` of the file lies, as an offset from the module's base. false: nowhere, or the
+	 * file cannot be read. */
 
 /* Where an address lies. */
 struct unwind_place {

@@ -12,7 +12,10 @@
 
 #include "lib/image/symbols_file.h"
 
-enum { RULES_AT_FIRST = 64, RULES_MOST = 1 << 17, LONGS_MOST = 1 << 14, VDSO_MOST = 64 << 10 };
+enum {
+	RULES_AT_FIRST = 64, RULES_MOST = 1 << 17, LONGS_MOST = 1 << 14,
+	VDSO_MOST = 64 << 10, PAGE = 4096,
+};
 
 #if defined(__aarch64__)
 const struct unwind_machine unwind_machine = {
@@ -129,6 +132,29 @@ const char *unwind_module_build_id(const struct unwind_module *m)
 	return m->file.elf ? m->file.build_id : "";
 }
 
+/* By whole pages, as it is mapped. */
+bool unwind_module_offset(const struct unwind_module *m, uint64_t at, uint64_t *offset)
+{
+	size_t segments;
+	GElf_Phdr p;
+
+	if (!m->file.elf || elf_getphdrnum(m->file.elf, &segments) != 0)
+		return false;
+	for (int best = 0; best < 2; best++) { /* one that is executable, if there is one */
+		for (size_t i = 0; i < segments; i++) {
+			if (!gelf_getphdr(m->file.elf, (int)i, &p) || p.p_type != PT_LOAD ||
+			    (!best && !(p.p_flags & PF_X)))
+				continue;
+			uint64_t start = p.p_offset & ~(uint64_t)(PAGE - 1);
+			if (at < start || at >= p.p_offset + p.p_filesz)
+				continue;
+			*offset = at - p.p_offset + p.p_vaddr - m->file.base;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool unwind_module_has_code(const struct unwind_module *m, uint64_t offset)
 {
 	return !m->file.elf || symbols_file_is_code(&m->file, offset);
@@ -195,7 +221,8 @@ static bool read_values(Dwarf_Frame *frame, struct rule_long *l, bool *outermost
 	keep(&l->cfa);
 	for (unsigned i = 0; i < unwind_machine.saved_count; i++) {
 		struct rule_value *v = &l->value[i];
-		if (dwarf_frame_register(frame, unwind_machine.saved[i], v->own, &ops, &v->count) != 0)
+		unsigned number = unwind_machine.saved[i];
+		if (dwarf_frame_register(frame, (int)number, v->own, &ops, &v->count) != 0)
 			return false;
 		/* What is not mentioned, libdw calls undefined: the ABI says that it is kept. */
 		if (v->count == 0 && ops == v->own && unwind_machine.saved[i] == UNWIND_RA)

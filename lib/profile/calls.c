@@ -180,6 +180,8 @@ int calls_walk(struct calls *calls, const struct calls_visitor *visitor, void *a
 	int rc = 0;
 
 	calls->done = 0;
+	if (dir->samples)
+		dir->samples->together = false;
 	calls_notes(calls, visitor, arg);
 	for (size_t i = 0; i < dir->thread_count && rc == 0; i++) {
 		if (!calls_wanted(calls, &dir->threads[i]))

@@ -279,6 +279,8 @@ int calls_merge(struct calls *calls, const struct calls_visitor *visitor, void *
 	int rc = set_up(&m);
 
 	calls->done = 0;
+	if (calls->dir->samples)
+		calls->dir->samples->together = true;
 	if (rc == 0) {
 		calls_notes(calls, visitor, arg);
 		next_message(&m);

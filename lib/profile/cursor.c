@@ -18,11 +18,17 @@ int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace
 	cursor->room += RECORD_MOST; /* what is left of a record when the rest is read */
 	cursor->buffer = malloc(cursor->room);
 	cursor->at = cursor->end = cursor->buffer;
-	return cursor->buffer ? 0 : -ENOMEM;
+	if (!cursor->buffer)
+		return -ENOMEM;
+	int rc = thread->sampled ? samples_cursor_open(&cursor->samples, dir, thread) : 0;
+	if (rc != 0)
+		cursor_close(cursor);
+	return rc;
 }
 
 void cursor_close(struct cursor *cursor)
 {
+	samples_cursor_close(&cursor->samples);
 	free(cursor->buffer);
 	cursor->buffer = NULL;
 	cursor->at = cursor->end = NULL;
@@ -70,11 +76,28 @@ static void say_why(struct cursor *c, ssize_t got, uint64_t at)
 	torn(c, got < 0 ? store_error(got) : "the file ends");
 }
 
+/* As many records as there is room for. */
+static bool fill_samples(struct cursor *c)
+{
+	size_t left = (size_t)(c->end - c->at);
+	uint32_t *to = c->buffer + left, *last = c->buffer + c->room / WORD - SAMPLES_RECORD;
+	uint32_t words = 1;
+
+	memmove(c->buffer, c->at, left * WORD);
+	while (to <= last && (words = samples_record(&c->samples, to)) > 0)
+		to += words;
+	c->at = c->buffer;
+	c->end = to;
+	return to > c->buffer + left;
+}
+
 /* What is left in the buffer, and more behind it. False: there is no more in this segment. */
 static bool fill(struct cursor *c)
 {
 	size_t left = (size_t)(c->end - c->at) * WORD;
 
+	if (c->thread->sampled && c->part)
+		return fill_samples(c);
 	if (c->next >= c->stop || c->room == left)
 		return false;
 	size_t want = piece(c, c->room - left);
@@ -110,6 +133,8 @@ static enum record_kind next_part(struct cursor *c, struct record *r)
 	part = &t->parts[c->part++];
 	c->next = part->at + sizeof part->head;
 	c->stop = part->at + part->head.bytes;
+	if (c->stop < c->next) /* of samples: nothing is in it */
+		c->next = c->stop;
 	c->done += sizeof part->head;
 	c->ticks = part->head.ticks;
 	c->home = part->head.home;

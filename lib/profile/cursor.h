@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/profile/trace_dir.h"
+#include "lib/profile/samples.h"
 
 enum { CURSOR_BUFFER_LEAST = 4096, CURSOR_BUFFER = 256 << 10 };
 
@@ -55,6 +55,7 @@ struct cursor {
 	uint32_t *buffer;
 	size_t room;               /* bytes of it */
 	uint64_t done;             /* bytes of segments that were read */
+	struct samples_cursor samples; /* of a thread that was sampled */
 	bool missing;              /* something between the last record and the next part */
 };
 

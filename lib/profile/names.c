@@ -251,6 +251,10 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 	if (!file)
 		return NULL;
 	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
+	if (file->path[0] == '[') { /* a name for what has no functions */
+		known = true;
+		symbol = (struct symbol){ .name = file->path, .linkage = file->path };
+	}
 	return find_or_make(names, file, known ? symbol.start : offset, known ? &symbol : NULL);
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/profile/samples.h"
+
 struct tally {
 	struct table_row row;
 	uint64_t sum_ns, timed;    /* of all calls that ended, recursive ones too; how many they are */
@@ -14,9 +16,13 @@ struct tally {
 	struct histogram *histogram;
 };
 
-struct table {
+struct half {
 	struct tally *tallies;     /* by the function's number */
 	uint32_t room;
+};
+
+struct table {
+	struct half halves[2];     /* recorded, sampled */
 	struct table_row *rows;
 	int rc;
 };
@@ -34,38 +40,42 @@ void table_close(struct table *table)
 {
 	if (!table)
 		return;
-	for (uint32_t i = 0; i < table->room; i++)
-		if (table->tallies[i].histogram) {
-			histogram_fini(table->tallies[i].histogram);
-			free(table->tallies[i].histogram);
-		}
-	free(table->tallies);
+	for (int h = 0; h < 2; h++) {
+		struct half *half = &table->halves[h];
+		for (uint32_t i = 0; i < half->room; i++)
+			if (half->tallies[i].histogram) {
+				histogram_fini(half->tallies[i].histogram);
+				free(half->tallies[i].histogram);
+			}
+		free(half->tallies);
+	}
 	free(table->rows);
 	free(table);
 }
 
-static int grow(struct table *table, uint32_t number)
+static int grow(struct half *half, uint32_t number)
 {
-	uint32_t room = table->room ? table->room : 64;
+	uint32_t room = half->room ? half->room : 64;
 
 	while (room <= number)
 		room *= 2;
-	struct tally *tallies = reallocarray(table->tallies, room, sizeof *tallies);
+	struct tally *tallies = reallocarray(half->tallies, room, sizeof *tallies);
 	if (!tallies)
 		return -ENOMEM;
-	memset(tallies + table->room, 0, (room - table->room) * sizeof *tallies);
-	table->tallies = tallies;
-	table->room = room;
+	memset(tallies + half->room, 0, (room - half->room) * sizeof *tallies);
+	half->tallies = tallies;
+	half->room = room;
 	return 0;
 }
 
-static struct tally *first_seen(struct table *table, const struct function *function)
+static struct tally *first_seen(struct table *table, struct half *half,
+				const struct function *function)
 {
-	if (function->number >= table->room && grow(table, function->number) != 0) {
+	if (function->number >= half->room && grow(half, function->number) != 0) {
 		table->rc = -ENOMEM;
 		return NULL;
 	}
-	struct tally *tally = &table->tallies[function->number];
+	struct tally *tally = &half->tallies[function->number];
 	if (!tally->histogram)
 		tally->histogram = calloc(1, sizeof *tally->histogram);
 	if (!tally->histogram) {
@@ -73,15 +83,18 @@ static struct tally *first_seen(struct table *table, const struct function *func
 		return NULL;
 	}
 	tally->row.function = function;
+	tally->row.sampled = half != table->halves;
 	return tally;
 }
 
-static inline struct tally *find(struct table *table, const struct function *function)
+static inline struct tally *find(struct table *table, const struct function *function, bool sampled)
 {
-	if (__builtin_expect(function->number < table->room, 1) &&
-	    table->tallies[function->number].histogram)
-		return &table->tallies[function->number];
-	return first_seen(table, function);
+	struct half *half = &table->halves[sampled];
+
+	if (__builtin_expect(function->number < half->room, 1) &&
+	    half->tallies[function->number].histogram)
+		return &half->tallies[function->number];
+	return first_seen(table, half, function);
 }
 
 static inline void count_thread(struct tally *tally, const struct trace_thread *thread)
@@ -90,10 +103,22 @@ static inline void count_thread(struct tally *tally, const struct trace_thread *
 	tally->thread = thread;
 }
 
+/* A wait is as many samples as there would have been meanwhile. */
+static void count_samples(struct table_row *row, const struct trace_thread *thread,
+			  const struct call *call, uint64_t took)
+{
+	uint64_t period = thread->sampled->samples->head.period_ns;
+	uint64_t self = took - (uint64_t)call->below_ns;
+
+	if (!call->recursive)
+		row->samples += (took + period / 2) / period;
+	row->self_samples += (self + period / 2) / period;
+}
+
 void table_leave(void *arg, const struct trace_thread *thread, struct call *call)
 {
 	struct table *table = arg;
-	struct tally *tally = find(table, call->function);
+	struct tally *tally = find(table, call->function, thread->sampled != NULL);
 	uint64_t took = (uint64_t)(call->end_ns - call->begin_ns);
 
 	if (!tally)
@@ -103,6 +128,10 @@ void table_leave(void *arg, const struct trace_thread *thread, struct call *call
 	if (!call->recursive)
 		row->total_ns += took;
 	row->self_ns += took - (uint64_t)call->below_ns;
+	if (thread->sampled) {
+		count_samples(row, thread, call, took);
+		return;
+	}
 	/* how long it takes, nobody knows of one that was not seen to its beginning */
 	if (call->before)
 		return;
@@ -121,7 +150,7 @@ void table_leave(void *arg, const struct trace_thread *thread, struct call *call
 void table_edge(void *arg, const struct edge *edge)
 {
 	struct table *table = arg;
-	struct tally *tally = find(table, edge->callee);
+	struct tally *tally = find(table, edge->callee, false);
 	struct table_row *row;
 	uint64_t timed = 0;
 
@@ -197,22 +226,27 @@ static int by_key(const void *left, const void *right, void *key)
 		names = strcmp(a->function->module, b->function->module);
 	if (names == 0)
 		names = strcmp(a->function->path, b->function->path);
+	if (names == 0 && a->function == b->function)
+		return a->sampled - b->sampled;
 	return names ? names : a->function->start < b->function->start ? -1 : 1;
 }
 
 int table_sort(struct table *table, enum table_key key, struct table_row **rows, size_t *count)
 {
-	size_t n = 0;
+	size_t n = 0, most = table->halves[0].room + table->halves[1].room + 1UL;
 
-	if (table->rc == 0 && !(table->rows = calloc(table->room + 1UL, sizeof *table->rows)))
+	if (table->rc == 0 && !(table->rows = calloc(most, sizeof *table->rows)))
 		table->rc = -ENOMEM;
 	if (table->rc != 0)
 		return table->rc;
-	for (uint32_t i = 0; i < table->room; i++) {
-		if (!table->tallies[i].histogram)
-			continue;
-		finish(&table->tallies[i]);
-		table->rows[n++] = table->tallies[i].row;
+	for (int h = 0; h < 2; h++) {
+		const struct half *half = &table->halves[h];
+		for (uint32_t i = 0; i < half->room; i++) {
+			if (!half->tallies[i].histogram)
+				continue;
+			finish(&half->tallies[i]);
+			table->rows[n++] = half->tallies[i].row;
+		}
 	}
 	if (n)
 		qsort_r(table->rows, n, sizeof *table->rows, by_key, &key);

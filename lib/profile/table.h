@@ -1,5 +1,6 @@
 /*
- * table.h - a trace's functions, each with its figures, from calls_walk() and edges_each().
+ * table.h - a trace's functions, each with its figures, from calls_walk() and edges_each(). What was
+ * recorded and what was sampled of a function are two rows.
  */
 #ifndef HARK_PROFILE_TABLE_H
 #define HARK_PROFILE_TABLE_H
@@ -15,6 +16,10 @@ struct table_row {
 	uint64_t self_ns;          /* without what it called */
 	uint64_t min_ns, avg_ns, p50_ns, p99_ns, max_ns; /* of single calls, recursive ones too */
 	uint32_t threads;          /* that called it */
+	bool sampled;              /* stacks were looked at: times are estimates, calls and the times of single
+				    * ones are not known */
+	uint64_t samples;          /* with it in the stack, once each */
+	uint64_t self_samples;     /* with it innermost */
 };
 
 enum table_key {

@@ -16,6 +16,7 @@
 
 #include "lib/base/parse.h"
 #include "lib/profile/packed.h"
+#include "lib/profile/samples.h"
 #include "lib/profile/trace_text.h"
 
 /* Parts of all threads, before they are sorted. */
@@ -368,9 +369,13 @@ int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t wh
 	if (rc == 0)
 		rc = make_threads(dir, &found);
 	if (rc == 0)
-		rc = place_threads(dir, &found);
+		rc = samples_read(dir, &found.latest_ticks, &found.latest_ns);
 	if (rc == 0)
+		rc = place_threads(dir, &found);
+	if (rc == 0) {
 		set_clock(dir, found.latest_ticks, found.latest_ns);
+		samples_clock(dir);
+	}
 	free(found.parts);
 	if (rc != 0) {
 		snprintf(why, why_bytes, "cannot read the trace %s: %s", path, strerror(-rc));
@@ -381,6 +386,7 @@ int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t wh
 
 void trace_dir_close(struct trace_dir *dir)
 {
+	samples_close(dir);
 	for (size_t i = 0; i < dir->image_count; i++)
 		free(dir->images[i].modules);
 	for (size_t i = 0; i < dir->thread_count; i++)

@@ -42,6 +42,8 @@ struct trace_part {
 	struct trace_segment head; /* checked */
 };
 
+struct samples_thread;
+
 struct trace_thread {
 	const struct trace_image *image;
 	uint32_t number;
@@ -49,6 +51,7 @@ struct trace_thread {
 	char comm[17];
 	struct trace_part *parts;  /* in order */
 	size_t part_count;
+	struct samples_thread *sampled; /* NULL: what it called was recorded */
 };
 
 /* A line of `events` that is neither image nor module. */
@@ -81,6 +84,9 @@ struct trace_dir {
 	struct trace_call *calls;     /* by image, module, offset */
 	size_t call_count;
 	uint64_t bytes;            /* of all segments */
+	struct samples *samples;   /* NULL: there are none */
+	struct trace_module *sample_files;
+	size_t sample_file_count;
 	/* the clock */
 	bool counter;
 	uint64_t first_ticks, first_ns; /* of the identity: CLOCK_MONOTONIC */

@@ -424,7 +424,8 @@ int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotoni
 	int rc = slurp(dir->fd, TRACE_EVENTS, &dir->events, &bytes);
 
 	if (rc != 0) {
-		if (rc != -ENOMEM)
+		/* of samples alone there are none */
+		if (rc != -ENOMEM && (rc != -ENOENT || strcmp(dir->mode, "off") != 0))
 			trace_dir_torn(dir, "cannot read " TRACE_EVENTS ": %s", strerror(-rc));
 		return rc == -ENOMEM ? rc : 0;
 	}

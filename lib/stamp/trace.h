@@ -21,6 +21,7 @@
 #define TRACE_IMAGE "image."      /* and the image's number: segments */
 #define TRACE_MESSAGES "messages" /* the session's messages and public stamps, format=trace */
 #define TRACE_TIMERS "timers."    /* and a number: struct trace_timers */
+#define TRACE_SAMPLES "samples"   /* stacks that were looked at from outside: struct trace_samples */
 
 enum {
 	TRACE_PAGE = 4096,               /* segments begin and end at multiples of it */
@@ -167,5 +168,60 @@ struct trace_timers {
 	struct trace_timer timers[TRACE_TIMERS_MOST];
 };
 _Static_assert(sizeof(struct trace_timers) == TRACE_PAGE, "a page");
+
+/*
+ * `samples`: this header, then records of whole 64-bit words, appended by the sampler alone. Whatever a
+ * record names (a file, a thread, a node) stands before it.
+ */
+#define TRACE_SAMPLES_MAGIC UINT64_C(0x31706d736b726168) /* "harksmp1" */
+
+enum trace_sample_mode { TRACE_SAMPLE_CPU = 1, TRACE_SAMPLE_WALL };
+enum trace_sample_source { TRACE_SOURCE_PERF = 1 }; /* perf_event_open(2), by the cpu-clock */
+enum { TRACE_REACH_KERNEL = 1 };  /* time that is spent in the kernel is sampled, too */
+
+struct trace_samples {
+	uint64_t magic;
+	uint32_t bytes;        /* of this header */
+	uint32_t mode;         /* enum trace_sample_mode */
+	uint32_t source;       /* enum trace_sample_source: who looked */
+	uint32_t reach;        /* what can be seen */
+	uint64_t period_ns;    /* of a thread's time from one sample to the next */
+	int32_t pid;           /* the sampler's */
+	int32_t target;        /* the process that was sampled first */
+	uint64_t pid_start;    /* field 22 of /proc/PID/stat of the sampler */
+	uint32_t stack_bytes;  /* how much of a stack is looked at */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct trace_samples) == 56, "a header has its size");
+
+/* The first word of a record: four bits of type, eight of length in words (this one counted), twenty of
+ * number, 32 of value. A record of unknown type is skipped by its length. */
+enum trace_sample_record {
+	TRACE_SAMPLE_FILE = 1, /* number: from 1 on; value: bytes of text: build-id, NUL, path. A path in
+				* brackets is no file: "[kernel]", "[vdso]", … */
+	TRACE_SAMPLE_THREAD,   /* number: from 1 on; value: pid; tid, ticks, 16 bytes of name. Again when its
+				* name changes */
+	TRACE_SAMPLE_NODE,     /* number: the file; value: the node that called it, 0: none; offset in the
+				* file's module. The first one is node 1, the next one 2 … */
+	TRACE_SAMPLE_SAMPLE,   /* number: the thread; value: the node it was in; ticks. A period of its time */
+	TRACE_SAMPLE_WAIT,     /* likewise; ticks when it went on; nanoseconds that it did not run */
+	TRACE_SAMPLE_MAP,      /* number: the file; value: pid; ticks, base, bytes: it is mapped there */
+	TRACE_SAMPLE_GAP,      /* number: enum trace_sample_gap; value: how many samples are missing; ticks */
+	TRACE_SAMPLE_CLOCK,    /* ticks, CLOCK_MONOTONIC: the same moment */
+	TRACE_SAMPLE_END,      /* ticks: nobody was left to be sampled */
+	TRACE_SAMPLE_RECORDS
+};
+
+enum trace_sample_gap {
+	TRACE_SAMPLE_GAP_RING = 1, /* the sampler was too slow for the kernel's ring */
+	TRACE_SAMPLE_GAP_DISK,     /* no room for the file */
+	TRACE_SAMPLE_GAP_MEMORY,   /* more different stacks than the sampler remembers */
+	TRACE_SAMPLE_GAP_THROTTLE, /* the kernel found that it took too much time */
+};
+
+enum { TRACE_SAMPLE_NUMBER_BITS = 20, TRACE_SAMPLE_TEXT = 2000 };
+
+#define TRACE_SAMPLE_HEAD(type, words, number, value) \
+	((uint64_t)(type) | (uint64_t)(words) << 4 | (uint64_t)(number) << 12 | (uint64_t)(value) << 32)
 
 #endif

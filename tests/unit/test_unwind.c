@@ -100,7 +100,7 @@ static void set(struct unwind_stack *s, unsigned number, uint64_t value)
 static void take_registers(struct unwind_stack *s, const struct user_regs_struct *r)
 {
 	const unsigned long long values[] = { r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi,
-					      r->rbp, r->rsp, r->r8,  r->r9,  r->r10, r->r11,
+					      r->rbp, r->rsp, r->r8, r->r9, r->r10, r->r11,
 					      r->r12, r->r13, r->r14, r->r15 };
 
 	*s = (struct unwind_stack){ .pc = r->rip, .address = r->rsp };
@@ -120,16 +120,18 @@ static uint64_t word_at(pid_t pid, uint64_t address)
 
 static const char guest[] =
 	"#define _GNU_SOURCE\n"
-	"#include <alloca.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n"
+	"#include <alloca.h>\n#include <signal.h>\n#include <stdio.h>\n"
+	"#include <stdlib.h>\n"
 	"#include <string.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n"
 	"#define NOINLINE __attribute__((noinline))\n"
 	"volatile int sink;\n"
 	"NOINLINE int leaf(int n) { char b[64]; memset(b, n, sizeof b); return b[n & 63]; }\n"
 	"NOINLINE int with_alloca(int n) { char *p = alloca(n * 16); strcpy(p, \"ab\");\n"
 	"	sink += leaf(n); return (int)strlen(p) + p[0]; }\n"
-	"NOINLINE int aligned(int n) { _Alignas(64) volatile char b[128]; b[n] = 1; sink += leaf(n);\n"
-	"	return b[n] + n; }\n"
-	"NOINLINE int recurse(int n) { return n ? recurse(n - 1) + with_alloca(n) + aligned(n) : 1; }\n"
+	"NOINLINE int aligned(int n) { _Alignas(64) volatile char b[128]; b[n] = 1;\n"
+	"	sink += leaf(n); return b[n] + n; }\n"
+	"NOINLINE int recurse(int n) {\n"
+	"	return n ? recurse(n - 1) + with_alloca(n) + aligned(n) : 1; }\n"
 	"NOINLINE int compare(const void *a, const void *b) { return *(int *)a - *(int *)b; }\n"
 	"static void handler(int s) { sink += recurse(1) + s; }\n"
 	"int tail(int n) { return recurse(n); }\n"
@@ -161,7 +163,8 @@ static void follow(struct shadow *s, const struct user_regs_struct *before,
 	uint8_t first = (uint8_t)code;
 	unsigned prefix = first >= 0x40 && first <= 0x4f ? 8 : 0;
 	unsigned prefix_bnd = first == 0xf2 || first == 0xf3 ? 8 : 0;
-	uint8_t op = (uint8_t)(code >> (prefix | prefix_bnd)), mod = (uint8_t)(code >> (prefix + 8));
+	uint8_t op = (uint8_t)(code >> (prefix | prefix_bnd));
+	uint8_t mod = (uint8_t)(code >> (prefix + 8));
 	bool call = op == 0xe8 || (op == 0xff && (mod >> 3 & 7) == 2);
 
 	if (call && now->rsp == before->rsp - 8) {
@@ -177,7 +180,8 @@ static void follow(struct shadow *s, const struct user_regs_struct *before,
 	}
 }
 
-static bool agrees(const struct shadow *shadow, const struct unwind_frame *frames, size_t count)
+static bool agrees(const struct shadow *shadow, const struct unwind_frame *frames,
+		   size_t count)
 {
 	size_t at = 1;
 
@@ -325,7 +329,8 @@ static void torn_files(void **state)
 {
 	(void)state;
 	write_file("x.c", "int f(int n) { return n; }\n");
-	run("gcc -O2 -shared -fPIC -o x.so x.c; head -c 3000 x.so >torn.so; head -c 100 x.so >less.so");
+	run("gcc -O2 -shared -fPIC -o x.so x.c");
+	run("head -c 3000 x.so >torn.so; head -c 100 x.so >less.so");
 	for (int i = 0; i < 3; i++) {
 		static const char *const names[] = { "torn.so", "less.so", "none.so" };
 		struct unwind_module *m = unwind_module_open(names[i], "");

@@ -1,0 +1,85 @@
+/*
+ * space.h - who is sampled: processes with what is mapped in them, threads, and the files.
+ *
+ * As the kernel tells of it, in the order of time: so an address is looked up in what was there when the
+ * sample was taken.
+ */
+#ifndef HARK_SAMPLE_SPACE_H
+#define HARK_SAMPLE_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/image/unwind.h"
+
+struct space_file {
+	uint32_t number;           /* from 1 on */
+	char *path;
+	char *build_id;            /* in hexadecimal; "": not known */
+	struct unwind_module *module; /* NULL: memory without a file, or a name for what has none */
+	bool opened, told;
+	uint64_t inode, device;
+};
+
+struct space_map {
+	uint64_t start, end;
+	int64_t shift;             /* address + shift: offset from the module's base */
+	struct space_file *file;
+};
+
+struct space_process {
+	pid_t pid;
+	struct space_map *maps;    /* sorted, none over another */
+	size_t count, room;
+	struct space_process *next;
+};
+
+struct space_saved { uint64_t pc, cfa; uint32_t node; };
+
+struct space_thread {
+	pid_t tid, pid;
+	uint32_t number;           /* from 1 on; 0: nobody has told of it yet */
+	char comm[16];
+	uint64_t left_ns;          /* since when it does not run; 0: it runs */
+	uint32_t waits_in;         /* the node where it stopped running; 0: not known */
+	bool preempted;            /* it would run if it could */
+	struct space_saved *saved; /* its last whole stack, the leaf first */
+	size_t saved_count, saved_room;
+	struct space_thread *next;
+};
+
+enum { SPACE_SLOTS = 4096 };
+
+struct space {
+	struct space_process *processes[SPACE_SLOTS];
+	struct space_thread *threads[SPACE_SLOTS];
+	struct space_file **files;
+	size_t file_count;
+	uint32_t thread_count;
+};
+
+struct space *space_open(void);
+	/* NULL: without memory */
+void space_close(struct space *space);
+struct space_process *space_process(struct space *space, pid_t pid);
+	/* made where it is not there; NULL: without memory */
+struct space_thread *space_thread(struct space *space, pid_t pid, pid_t tid);
+void space_fork(struct space *space, pid_t parent, pid_t pid, pid_t tid);
+	/* a process or a thread */
+void space_exec(struct space *space, pid_t pid);
+void space_exit(struct space *space, pid_t pid, pid_t tid);
+struct space_file *space_file(struct space *space, const char *path, uint64_t device,
+			      uint64_t inode);
+	/* NULL: without memory. Two of one path are two where device or inode differ. */
+struct space_map *space_map(struct space *space, struct space_process *process, uint64_t start,
+			    uint64_t bytes, uint64_t at, struct space_file *file);
+	/* at: the byte of the file that is first. What was mapped there before is not there any more.
+	 * NULL: without memory */
+bool space_find(void *process, uint64_t address, struct unwind_place *place);
+	/* an unwind_find; place->number is the file's */
+int space_read(struct space *space, pid_t pid);
+	/* What a process that runs already has mapped, and its threads' names: from /proc. 0 or -errno. */
+
+#endif

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# limit: 120
+"""hark run --sample: stacks of programs that know themselves how much of their time was spent where.
+
+The trace is read here on its own (samples.py), and functions are named by nm; then `hark report` must
+say the same. Speaks TAP.
+"""
+
+import json
+import os
+import signal
+import subprocess
+
+import cli
+import samples
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+PROBE = {}
+
+
+def compile_guest(home, name, *flags, source="split.c"):
+    path = os.path.join(home.top, name)
+    subprocess.run(["gcc", "-w", "-D_GNU_SOURCE", "-pthread", *flags, "-o", path,
+                    os.path.join(GUESTS, source)], check=True)
+    return path
+
+
+def refused(home):
+    """Why nothing can be sampled here, or None."""
+    if "why" not in PROBE:
+        PROBE["why"] = home.run("run", "--sample", "cpu@99", "--data", "probe", "true").stderr or None
+    return PROBE["why"]
+
+
+def sampled(function):
+    """A case that is left out, aloud, where the kernel refuses."""
+    def body(home, expect):
+        why = refused(home)
+        if why:
+            print(f"# {function.__name__}: left out: {why.strip()}", flush=True)
+            return
+        function(home, expect)
+    body.__name__ = function.__name__
+    return cli.case(body)
+
+
+class Symbols:
+    def __init__(self, path):
+        out = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+        load = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True,
+                              check=True).stdout
+        base = min(int(line.split()[2], 16) for line in load.splitlines()
+                   if line.split()[:1] == ["LOAD"])
+        self.rows = sorted((int(line.split()[0], 16) - base, line.split()[2])
+                           for line in out.splitlines() if line.split()[1:2] in (["t"], ["T"]))
+
+    def name(self, offset):
+        found = [name for at, name in self.rows if at <= offset]
+        return found[-1] if found else "?"
+
+
+def run(home, spec, *argv, env=None, data="hark.data"):
+    """Its own words, and its samples once they are whole."""
+    done = home.run("run", "--sample", spec, "--data", data, *argv, env=env or {})
+    path = os.path.join(home.top, data, "samples")
+
+    def whole():
+        found = samples.Samples(path)
+        return found if found.ended else None
+    said = [line.split() for line in done.stdout.splitlines()]
+    cpu = sum(int(words[1]) for words in said if words[0] == "cpu_ns")
+    tids = {int(words[1]) for words in said if words[0] == "tid"}
+    return done, cpu, tids, cli.wait_for(whole)
+
+
+def shares(found, program, symbols):
+    """Samples with the function in the stack, once each: those of seven() and three()."""
+    count = {"seven": 0, "three": 0, "work": 0}
+    for _, node, _ in found.samples:
+        names = {symbols.name(offset) for path, offset in found.stack(node) if path == program}
+        for name in names & count.keys():
+            count[name] += 1
+    return count
+
+
+VARIANTS = {
+    "plain": ["-O2", "-g"],
+    "no-pie": ["-O2", "-no-pie", "-fomit-frame-pointer"],
+    "frame-pointers": ["-O1", "-fno-omit-frame-pointer"],
+    "unoptimised": ["-O0"],
+    "static": ["-O2", "-static"],
+    "static-pie": ["-O2", "-static-pie"],
+}
+
+
+def check_split(home, expect, what, program, symbols, threads, rate):
+    def measure():
+        return run(home, f"cpu@{rate}", program, str(threads), "0.15")
+
+    def good(measured):
+        return .9 < len(measured[3].samples) * measured[3].period / measured[1] < 1.1
+    done, cpu, tids, found = cli.best(measure, good)
+    expect.same(done.returncode, 0, f"{what}: exit status")
+    count = shares(found, program, symbols)
+    burnt = count["seven"] + count["three"]
+    expect(burnt and .64 < count["seven"] / burnt < .76, f"{what}: shares {count}")
+    # On a busy machine the host takes time that nobody samples: `make bench` is stricter.
+    got = len(found.samples) * found.period / max(1, cpu)
+    expect(.85 < got < 1.15, f"{what}: {got:.3f} of the samples that are due")
+    expect(found.complete() >= .985, f"{what}: {found.complete():.4f} of the stacks are complete")
+    expect(tids <= set(found.by_tid()), f"{what}: threads {found.by_tid()}, not {tids}")
+    expect(count["work"] > .95 * burnt, f"{what}: work() is not below all: {count}")
+
+
+@sampled
+def shares_of_every_kind_of_program(home, expect):
+    """Seven parts and three, with frame pointers and without, wherever it is loaded, stripped."""
+    for name, flags in VARIANTS.items():
+        program = compile_guest(home, name, *flags)
+        symbols = Symbols(program)
+        if name in ("plain", "no-pie"):
+            subprocess.run(["strip", program], check=True)
+        check_split(home, expect, name, program, symbols, 4 if name == "plain" else 1, 1999)
+
+
+@sampled
+def as_many_as_are_due(home, expect):
+    program = compile_guest(home, "split", "-O2")
+    symbols = Symbols(program)
+    check_split(home, expect, "4000 Hz", program, symbols, 2, 4000)
+    _, cpu, _, found = run(home, "cpu@99", program, "1", "0.5")
+    expect.same(found.period, 10101010, "the period of 99 Hz")
+    expect(cpu / 1.3 < len(found.samples) * found.period < cpu * 1.3, "99 Hz")
+
+
+@sampled
+def the_report_says_the_same(home, expect):
+    program = compile_guest(home, "split", "-O2", "-g")
+    _, cpu, _, found = run(home, "cpu@999", program, "2", "0.15")
+    done = home.run("report", "--format", "json")
+    expect.same((done.returncode, done.stderr), (0, ""), "report")
+    rows = {row["function"]: row for row in map(json.loads, done.stdout.splitlines())}
+    count = shares(found, program, Symbols(program))
+    for name in ("seven", "three"):
+        row = rows[name]
+        expect.same((row["method"], row["samples"], row["estimated"], row["threads"]),
+                    ("sample", count[name], True, 2), name)
+        expect(abs(row["total_ns"] - count[name] * found.period) <= count[name] + 1, f"{row}")
+        expect("calls" not in row and "min_ns" not in row, f"{name}: what nobody knows")
+        expect(row["file"].endswith("split.c"), f"{row['file']}")
+    total = sum(row["self_samples"] for row in rows.values())
+    expect.same(total, len(found.samples), "each sample is in one function")
+    text = home.run("report").stdout
+    expect("~" in text and "estimated" in text, "estimates are marked")
+    only = home.run("report", "--format", "json", "--filter", "seven").stdout.splitlines()
+    expect(all(json.loads(line)["function"] not in ("three", "main") for line in only), "--filter")
+    folded = home.run("export", "--format", "folded", "-o", "-").stdout
+    own = sum(int(line.rsplit(" ", 1)[1]) for line in folded.splitlines())
+    expect(abs(own - len(found.samples) * found.period) < .001 * own, f"folded: {own}")
+    for kind in ("flamegraph", "pprof", "speedscope", "chrome", "perfetto", "callgrind", "ctf"):
+        made = home.run("export", "--format", kind, "-o", "out." + kind)
+        expect.same((made.returncode, made.stderr), (0, ""), kind)
+    expect(home.run("graph").stdout.find("seven") > 0, "graph")
+
+
+@sampled
+def children_and_what_they_become(home, expect):
+    """fork, exec and threads of children are seen from their start, without hark in them."""
+    program = compile_guest(home, "split", "-O2", "-static")
+    script = f"{program} 2 0.1; ({program} 1 0.1; exec env -i {program} 1 0.1)"
+    _, cpu, tids, found = run(home, "cpu@999", "sh", "-c", script)
+    expect.same(len(tids), 4, "threads that speak")
+    expect(tids <= set(found.by_tid()), f"{found.by_tid()}, not {tids}")
+    expect(.8 < len(found.samples) * found.period / cpu < 1.4, "as many as are due")
+    names = {comm for _, _, comm in found.threads.values()}
+    expect("split" in names, f"names of threads: {names}")
+
+
+@sampled
+def nothing_is_interrupted(home, expect):
+    program = compile_guest(home, "split", "-O2")
+    done, _, _, _ = run(home, "cpu@4000", program, "2", "0.2", "wait")
+    expect.same((done.returncode, "EINTR" in done.stdout), (0, False), done.stdout)
+
+
+@sampled
+def time_that_threads_wait(home, expect):
+    program = compile_guest(home, "split", "-O2")
+    done, cpu, _, found = run(home, "wall@999", program, "1", "0.1", "wait")
+    expect.same((done.returncode, done.stderr), (0, ""), "exit status and words")
+    symbols, waited = Symbols(program), 0
+    for _, node, _, ns in found.waits:
+        stack = found.stack(node)
+        expect(stack[0][0] in ("[waiting]", "[preempted]"), f"{stack[0]}")
+        names = {symbols.name(offset) for path, offset in stack if path == program}
+        if not found.reach or "wait_for_all" in names:
+            waited += ns * (stack[0][0] == "[waiting]")
+    expect(waited > 400e6, f"{waited} ns of six times 100 ms")
+    expect(len(found.samples) * found.period > .7 * cpu, "what runs is sampled as well")
+
+
+@sampled
+def whoever_kills_the_sampler(home, expect):
+    """The program does not notice, and what was written is read."""
+    program = compile_guest(home, "split", "-O2")
+    child = home.start("run", "--sample", "cpu@999", program, "1", "0.4")
+    path = os.path.join(home.top, "hark.data", "samples")
+    cli.wait_for(lambda: os.path.exists(path) and os.path.getsize(path) > 4000)
+    os.kill(samples.Samples(path).pid, signal.SIGKILL)
+    said = child.communicate(timeout=cli.LIMIT)[0]
+    expect.same((child.returncode, said.startswith("cpu_ns")), (0, True), "the program")
+    done = home.run("report", "--format", "json")
+    rows = {json.loads(line)["function"] for line in done.stdout.splitlines()}
+    expect({"seven", "three"} <= rows, "what was written is there")
+    expect("sampler" in done.stderr, f"the report tells of it: {done.stderr}")
+
+
+@sampled
+def a_bare_preload_is_sampled_too(home, expect):
+    program = compile_guest(home, "split", "-O2")
+    env = home.env(LD_PRELOAD=os.path.join(cli.harness.BUILD, "libhark-preload.so"), HARK_SAMPLE="cpu@999", HARK_DATA="bare.data")
+    done = subprocess.run([program, "2", "0.2"], env=env, cwd=home.top, text=True,
+                          capture_output=True, timeout=cli.LIMIT, check=False)
+    expect.same((done.returncode, done.stderr), (0, ""), "the program")
+    path = os.path.join(home.top, "bare.data", "samples")
+    found = cli.wait_for(lambda: next((s for s in [samples.Samples(path)] if s.ended), None))
+    count = shares(found, program, Symbols(program))
+    expect(count["seven"] + count["three"] > 200, f"{count}")
+    expect(found.complete() > .985, f"{found.complete()} are complete")
+
+
+@sampled
+def calls_and_samples_in_one_report(home, expect):
+    program = compile_guest(home, "split", "-O2", "-finstrument-functions")
+    home.run("run", "--stamp", "trace", "--sample", "cpu@999", program, "1", "0.2")
+    rows = [json.loads(line) for line in
+            home.run("report", "--format", "json").stdout.splitlines()]
+    methods = {row["method"]: row for row in rows if row["function"] == "seven"}
+    expect.same(set(methods), {"entry", "sample"}, "methods of seven()")
+    part = sum(row["samples"] for row in rows if row["method"] == "sample"
+               and row["function"] in ("seven", "three"))
+    expect(methods.get("sample", {}).get("samples", 0) > .6 * part > 0, f"{methods}")
+
+
+@cli.case
+def what_is_no_specification(home, expect):
+    for spec in ("cpu", "cpu@", "cpu@0", "cpu@10001", "gpu@99", "cpu@99hz", "1"):
+        done = home.run("run", "--sample", spec, "true")
+        expect.same(done.returncode, 125, spec)
+        expect(spec in done.stderr and "cpu@RATE" in done.stderr, done.stderr)
+    expect(not os.path.exists(os.path.join(home.top, "hark.data")), "nothing was made")
+
+
+if __name__ == "__main__":
+    cli.main(__doc__)
