@@ -6,15 +6,18 @@ A program counts its calls of a library; the trace, read by traces.py, has them 
 """
 
 import collections
+import functools
 import json
 import os
 import subprocess
+import tempfile
 
 import cli
 import traces
 
 GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
 MACHINE = os.uname().machine
+BUILT = tempfile.TemporaryDirectory(prefix="hark-calls-")
 WAYS = {
     "pie": (),
     "no-pie": ("-no-pie", "-fno-pie"),
@@ -26,15 +29,18 @@ WAYS = {
 }
 
 
-def build(home, way=()):
-    """The program, its library and its plug-in, linked in that way."""
+@functools.lru_cache(maxsize=None)
+def build(way=()):
+    """The program, its library and its plug-in, linked in that way, once."""
+    top = tempfile.mkdtemp(dir=BUILT.name)
+
     def compile_one(source, out, *more, compiler="gcc"):
-        path = os.path.join(home.top, out)
+        path = os.path.join(top, out)
         subprocess.run([compiler, "-O2", "-w", "-D_GNU_SOURCE", "-o", path,
                         os.path.join(GUESTS, source), *more], check=True)
         return path
     compile_one("leaf.c", "libleaf.so", "-shared", "-fPIC")
-    link = ("-L" + home.top, "-lleaf", "-Wl,-rpath," + home.top, "-pthread")
+    link = ("-L" + top, "-lleaf", "-Wl,-rpath," + top, "-pthread")
     return {"calls": compile_one("calls.c", "calls", *way, *link),
             "plug": compile_one("plug.c", "libplug.so", "-shared", "-fPIC",
                                 *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"), *link),
@@ -78,7 +84,7 @@ def S6_every_way_to_link(home, expect):
     for name, way in WAYS.items():
         if name == "ibt" and MACHINE != "x86_64":
             continue
-        programs = build(home, way)
+        programs = build(way)
         for command in ((programs["calls"], "everything", "20"), (programs["throws"], "50"),
                         (programs["calls"], "loads", "6", programs["plug"])):
             counted, trace = called(home, "*", *command)
@@ -89,14 +95,14 @@ def S6_every_way_to_link(home, expect):
 @cli.case
 def S6_libraries_that_come_and_go(home, expect):
     """dlopen, dlsym, a call, dlclose, fifty times."""
-    programs = build(home)
+    programs = build()
     exact(home, expect, programs, "loads", "50", programs["plug"])
 
 
 @cli.case
 def S5_exceptions(home, expect):
     """Thrown through the library's functions, caught near and far, thrown again; destructors call, too."""
-    programs = build(home)
+    programs = build()
     counted, trace = called(home, "*", programs["throws"], "300")
     expect.same(leaves(trace), of_library(counted), "calls")
     expect(endings(trace)["unwound"] > 300, "calls that were left")
@@ -105,14 +111,14 @@ def S5_exceptions(home, expect):
 @cli.case
 def S5_longjmp(home, expect):
     """Out of the library's functions, up to seven deep: those are left, all others return."""
-    counted, trace = exact(home, expect, build(home), "leaps", "70")
+    counted, trace = exact(home, expect, build(), "leaps", "70")
     expect.same(endings(trace)["unwound"], counted["leaf_back"], "calls that were left")
 
 
 @cli.case
 def S5_coroutines(home, expect):
     """Stacks that are changed by swapcontext, and by code of the program's own."""
-    programs = build(home)
+    programs = build()
     _, trace = exact(home, expect, programs, "coroutines", "20")
     expect.same(set(endings(trace)), {"returned"}, "how calls ended")
     exact(home, expect, programs, "own_stacks", "50")
@@ -121,7 +127,7 @@ def S5_coroutines(home, expect):
 @cli.case
 def S5_threads_that_leave(home, expect):
     """64 threads that return or call pthread_exit; threads that are cancelled in a call."""
-    programs = build(home)
+    programs = build()
     for case, times in (("threads", "4"), ("threads", "5"), ("cancels", "40")):
         exact(home, expect, programs, case, times)
 
@@ -129,7 +135,7 @@ def S5_threads_that_leave(home, expect):
 @cli.case
 def S5_handlers(home, expect):
     """Signal handlers that call, on the stack and on one of their own."""
-    programs = build(home)
+    programs = build()
     for times in ("12", "13"):
         _, trace = exact(home, expect, programs, "interrupted", times)
         expect.same(set(endings(trace)), {"returned"}, "how calls ended")
@@ -138,7 +144,7 @@ def S5_handlers(home, expect):
 @cli.case
 def forks_and_depth(home, expect):
     """fork and vfork; a recursion that goes through the library, 3,000 deep."""
-    programs = build(home)
+    programs = build()
     exact(home, expect, programs, "forks", "20")
     _, trace = exact(home, expect, programs, "deep", "3000")
     expect.same(set(endings(trace)), {"returned"}, "how calls ended")
@@ -147,7 +153,7 @@ def forks_and_depth(home, expect):
 @cli.case
 def nobody_sees_us_on_the_stack(home, expect):
     """backtrace() has the same frames as without hark, and calls go on to be timed."""
-    programs = build(home, ("-rdynamic",))
+    programs = build(("-rdynamic",))
     native = subprocess.run([programs["calls"], "backtraces", "9"], capture_output=True, text=True,
                             check=True)
     counted, trace = called(home, "*", programs["calls"], "backtraces", "9")
@@ -159,7 +165,7 @@ def nobody_sees_us_on_the_stack(home, expect):
 @cli.case
 def which_functions(home, expect):
     """Globs of names and of libraries; other modes; the report says what it is."""
-    programs = build(home)
+    programs = build()
     counted, trace = called(home, "leaf_p*,strcmp@nowhere", programs["calls"], "everything", "5")
     expect.same(trace.calls(), {n: counted[n] for n in ("leaf_plain", "leaf_pair")}, "by name")
     counted, trace = called(home, "*@libleaf*", programs["calls"], "everything", "5")
