@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 import concurrent.futures.thread  # noqa: F401  pylint: disable=unused-import  before rights are given up
 
@@ -25,7 +24,7 @@ import tap
 SAMPLES = int(os.environ.get("INSPECT_SAMPLES", "6"))
 SEED = os.environ.get("INSPECT_SEED") or str(random.SystemRandom().randrange(10 ** 6))
 NOBODY = 65534
-SECONDS = 60  # for all of them, on a machine with much else to do; a fifth of that is usual
+SECONDS = 30  # of a processor, for all of them: a fifth of that is usual
 # They do something whatever they are told, wait for somebody, or end others' processes.
 LEAVE = {"fuser", "halt", "init", "kill", "killall", "killall5", "pkill", "poweroff", "reboot",
          "runlevel", "script", "shutdown", "skill", "snice", "telinit", "watch", "yes"}
@@ -40,21 +39,25 @@ def everything():
 @cli.case
 def everything_in_one_go(home, expect):
     names = everything()
-    began = time.monotonic()
-    done = home.run("inspect", "--json", *names)
-    took = time.monotonic() - began
+    before = os.times()
+    done = subprocess.run([cli.HARK, "inspect", "--json", *names], env=home.env(), cwd=home.top,
+                          capture_output=True, text=True, check=False)
+    after = os.times()
+    took = after.children_user + after.children_system - before.children_user \
+        - before.children_system
     expect.same(done.returncode, 0, f"exit status ({done.stderr[:500]!r})")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     expect.same([row["name"] for row in rows], names, "one object for each, in order")
-    expect(took < SECONDS, f"{len(names)} programs took {took:.1f} s")
-    print(f"# {len(names)} programs in {took:.1f} s")
+    expect(took < SECONDS, f"{len(names)} programs took {took:.1f} s of a processor")
+    print(f"# {len(names)} programs in {took:.1f} s of a processor")
 
 
 class Place:
     """Where an ordinary user runs programs."""
 
     def __init__(self):
-        self.top = tempfile.mkdtemp(prefix="hark-all-")
+        # root's $TMPDIR is closed to others
+        self.top = tempfile.mkdtemp(prefix="hark-all-", dir="/tmp" if os.getuid() == 0 else None)
         self.runtime = os.path.join(self.top, "runtime")
         os.mkdir(self.runtime, 0o700)
         if os.getuid() == 0:
@@ -79,7 +82,7 @@ class Place:
 
     def inspect(self, names):
         done = subprocess.run([cli.HARK, "inspect", "--json", *names], env=self.env, cwd=self.top,
-                              capture_output=True, text=True, timeout=2 * SECONDS, check=False,
+                              capture_output=True, text=True, timeout=cli.LIMIT, check=False,
                               **self.user)
         return [row for row in map(json.loads, done.stdout.splitlines()) if "error" not in row]
 
@@ -119,21 +122,22 @@ def check(place, number, row):
 def verdicts_are_true(_, expect):
     place = Place()
     try:
-        rows = place.inspect(everything())
-        if not rows:
-            raise tap.Skip("an ordinary user cannot execute this hark")
-        chosen = {os.path.realpath(row["path"]): row for row in rows
-                  if os.path.basename(row["name"]) not in LEAVE
-                  and os.path.basename(os.path.realpath(row["path"])) not in LEAVE}
-        lot = random.Random(SEED).sample(sorted(chosen), len(chosen))
-        told = 0
-        for number, path in enumerate(lot):
-            if told == SAMPLES:
-                break
-            wrong = check(place, number, chosen[path])
-            told += wrong is not None
-            expect(not wrong, wrong)
-        expect(told == min(SAMPLES, len(lot)) or told > len(lot) // 2, f"only {told} could be told")
+        lot = random.Random(SEED).sample(everything(), len(everything()))
+        told, done = 0, set()
+        while lot and told < SAMPLES:
+            rows = place.inspect([lot.pop() for _ in range(min(len(lot), 2 * SAMPLES))])
+            if not rows:
+                raise tap.Skip("an ordinary user cannot execute this hark")
+            for row in rows:
+                real = os.path.realpath(row["path"])
+                names = {os.path.basename(row["name"]), os.path.basename(real)}
+                if real in done or names & LEAVE or told == SAMPLES:
+                    continue
+                done.add(real)
+                wrong = check(place, len(done), row)
+                told += wrong is not None
+                expect(not wrong, wrong)
+        print(f"# {told} programs run of {len(done)}: the others say nothing, or do not end")
     finally:
         cli.wait_for(lambda: not os.listdir(place.runtime))
         shutil.rmtree(place.top, ignore_errors=True)
