@@ -16,14 +16,14 @@
 #define CASE_SAID "it <b>broke</b>: \"caf\xc3\xa9\" \\ \x1b[31m"
 
 static const struct function case_functions[] = {
-	{ 0, "main", "known", "/opt/app/known", 0x1100, "known.c", 10 },
-	{ 1, "parse", "known", "/opt/app/known", 0x1200, "known.c", 20 },
-	{ 2, CASE_EVIL, "libevil.so", "/opt/app/libevil.so", 0x2000, NULL, 0 },
-	{ 3, "fact(unsigned long)", "known", "/opt/app/known", 0x1300, NULL, 0 },
-	{ 4, "co", "known", "/opt/app/known", 0x1400, NULL, 0 },
-	{ 5, "worker_main", "known", "/opt/app/known", 0x1500, NULL, 0 },
-	{ 6, "work", "child", "/opt/app/child", 0x1100, NULL, 0 },
-	{ 7, "main", "child", "/opt/app/child", 0x1000, NULL, 0 },
+	{ 0, "main", "known", "/opt/app/known", 0x1100, "known.c", 10, METHOD_ENTRY },
+	{ 1, "parse", "known", "/opt/app/known", 0x1200, "known.c", 20, METHOD_ENTRY },
+	{ 2, CASE_EVIL, "libevil.so", "/opt/app/libevil.so", 0x2000, NULL, 0, METHOD_ENTRY },
+	{ 3, "fact(unsigned long)", "known", "/opt/app/known", 0x1300, NULL, 0, METHOD_ENTRY },
+	{ 4, "co", "known", "/opt/app/known", 0x1400, NULL, 0, METHOD_ENTRY },
+	{ 5, "worker_main", "known", "/opt/app/known", 0x1500, NULL, 0, METHOD_ENTRY },
+	{ 6, "work", "child", "/opt/app/child", 0x1100, NULL, 0, METHOD_ENTRY },
+	{ 7, "main", "child", "/opt/app/child", 0x1000, NULL, 0, METHOD_ENTRY },
 };
 
 enum case_function { MAIN, PARSE, EVIL, FACT, CO, WORKER, WORK, CHILD_MAIN };
