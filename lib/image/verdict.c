@@ -206,22 +206,26 @@ static void judge_calls(struct verdict *v, const struct binary *b, const struct 
 		      slots == 1 ? "" : "s");
 }
 
-static void judge_samples(struct verdict *v, const struct binary *b, const struct verdict *capture,
+/* Samples come from outside, so that what the shim hears does not matter; but the kernel ends all watching
+ * of a program that has more rights than who started it. */
+static void judge_samples(struct verdict *v, const struct binary *b, const char *path,
 			  const struct verdict_means *means)
 {
-	const char *stacks = b->framed ? "stacks are unwound by .eh_frame"
-				       : "without .eh_frame, stacks need frame pointers";
-
 	if (!means->samples)
 		judge(v, VERDICT_NO, "needs a later version: this one takes no samples");
 	else if (!elf_facts_native(&b->elf))
 		judge(v, VERDICT_NO, "is built for %s", elf_machine_name(b->elf.machine));
-	else if (!means->perf && capture->answer == VERDICT_NO)
+	else if (!means->perf)
 		judge(v, VERDICT_NO,
-		      "%s, and the kernel lets nobody sample it from outside", capture->why);
+		      "cannot be watched: the kernel refuses perf_event_open, see "
+		      "kernel.perf_event_paranoid");
+	else if (verdict_rights(path).raised)
+		judge(v, VERDICT_NO, "runs with more rights, and the kernel lets nobody watch that");
+	else if (b->framed)
+		judge(v, VERDICT_YES, "can be watched from outside, its stacks by .eh_frame");
 	else
-		judge(v, b->framed ? VERDICT_YES : VERDICT_PARTLY, "can be sampled %s; %s",
-		      means->perf ? "from outside" : "by timers in it", stacks);
+		judge(v, VERDICT_PARTLY,
+		      "can be watched from outside, but has no .eh_frame for its stacks");
 }
 
 static bool loader_itself(const struct binary *b)
@@ -251,12 +255,12 @@ void verdict_all(struct verdict all[VERDICT_NR], const struct binary *b, const c
 	judge_deep(&all[VERDICT_DEEP], b);
 	judge_stamps(&all[VERDICT_STAMPS], b, needed, capture);
 	judge_calls(&all[VERDICT_CALLS], b, capture, means);
-	judge_samples(&all[VERDICT_SAMPLES], b, capture, means);
+	judge_samples(&all[VERDICT_SAMPLES], b, path, means);
 	/* What it says itself it says before any library is there. */
 	if (loader_itself(b) && capture->answer != VERDICT_NO)
 		judge(capture, VERDICT_PARTLY,
-		      "is the dynamic loader: heard is the program that it loads, and not what it says "
-		      "itself");
+		      "is the dynamic loader: heard is the program that it loads, not what it "
+		      "says itself");
 }
 
 const char *verdict_answer_name(enum verdict_answer answer)

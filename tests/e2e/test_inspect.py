@@ -269,6 +269,7 @@ def rights(home, expect):
     expect.same(found["verdicts"]["capture"]["reason"], "is setuid", "reason")
     words, passed = heard(home, path)
     expect.same((words, passed), ("", "heard 2\ntoo\n"), "heard of a setuid program")
+    expect.same(answers(found)["samples"], "no", "samples of a setuid program")
 
 
 @cli.case
