@@ -16,6 +16,7 @@
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
+#include "shim/stamp.h"
 
 /* ---- sandboxes ----------------------------------------------------------------------------------- */
 
@@ -69,7 +70,7 @@ static bool stop_clock(bool wanted)
 		return false;
 	clock_freeze(clock_ticks(shim.session.ring.counter));
 	shim.session.ring.counter = false;
-	atomic_fetch_add(&shim.epoch->stamp, STAMP_CHANGE); /* all stamps go the slow way */
+	stamp_look_again();
 	return true;
 }
 

@@ -45,9 +45,12 @@ struct profile;
 struct stamp_room {
 	struct stamp_room *next;
 	_Atomic int32_t tid;
+	_Atomic uint32_t image;            /* whose thread that is */
 	struct stamp_stack stack;          /* the thread's own */
 	struct trace_segment *parts[STAMP_FLIGHT_PARTS];
 	uint32_t part_bytes[STAMP_FLIGHT_PARTS];
+	uint32_t flight, turn;             /* the image whose flight recorder the parts are, or 0; the
+					    * part that comes next */
 	struct profile *profile;
 };
 
@@ -88,6 +91,8 @@ extern _Thread_local struct stamp stamp __attribute__((tls_model("initial-exec")
  * `hark set` changes. */
 extern _Atomic uint32_t *stamp_gate;
 
+void stamp_look_again(void);
+	/* All threads go by the slow half, once. */
 void stamp_begin(void);
 	/* Once the session is joined. */
 void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
@@ -118,6 +123,8 @@ bool stamp_image(void);
 	 * False: nothing is to be recorded. */
 struct stamp_module stamp_module(uintptr_t address);
 	/* Number 0: in no module; the offset is the address. */
+void stamp_repeat(uint32_t most);
+	/* OPEN records of the innermost calls that are open, outermost first. */
 void stamp_unloaded(void);
 uint32_t stamp_image_number(void);
 struct segment_file *stamp_file(void);
@@ -132,6 +139,8 @@ void stamp_profile_entered(struct stamp_frame *frame, uint64_t now);
 	/* From the slow half, which has pushed the frame: finds or makes its edge. */
 void stamp_profile_left(struct stamp_frame *frame, uint64_t now);
 	/* The call has ended; the frame is the innermost, or was a moment ago. */
+void stamp_profile_end(enum trace_end how);
+	/* The calls that are open have not died, if it does end. */
 void stamp_profile_forget(void);
 	/* The thread begins anew: in a forked child, or in another's room. No call is open. */
 void stamp_profile_rename(void);

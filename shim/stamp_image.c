@@ -50,6 +50,23 @@ void stamp_begin(void)
 	stamp_gate = c->trace[0] ? &shim.session.control->stamp : &never;
 }
 
+/* One that no gate has held before, here or in the process that this one was forked from: whoever forked
+ * may not have been heard of yet when another thread opens the gate, and his records are his parent's. */
+static uint32_t gate_word(uint32_t mode)
+{
+	static _Atomic uint32_t changes;
+
+	return UINT32_C(1) << 31 | (atomic_fetch_add(&changes, 1) + 1) * STAMP_CHANGE | mode;
+}
+
+void stamp_look_again(void)
+{
+	uint32_t word = atomic_load(&shim.epoch->stamp);
+
+	if (word)
+		atomic_store(&shim.epoch->stamp, gate_word(word & STAMP_MODE));
+}
+
 /* ---- events ----------------------------------------------------------------------------------- */
 
 static void put_path(char *to, size_t bytes, const char *name, uint32_t number)
@@ -245,8 +262,7 @@ void stamp_unloaded(void)
 		event_number(&event, "ticks", stamp_now());
 		event_append(&event, image.events);
 		module->bytes = 0;
-		/* all threads look again */
-		atomic_fetch_add(&shim.epoch->stamp, STAMP_CHANGE);
+		stamp_look_again();
 	}
 }
 
@@ -303,15 +319,17 @@ static bool is_image(void)
 	return image.pid == pid;
 }
 
-/* The room of a thread that is gone, or a new one. */
+/* The room of a thread that is gone, or a new one. Not one of before a fork: it may be that of the thread
+ * that forked, which has not been heard of here yet and goes on in it. */
 static struct stamp_room *take_room(void)
 {
 	int32_t pid = (int32_t)shim_thread.author.pid, tid = (int32_t)shim_thread.author.tid;
 
 	for (struct stamp_room *room = atomic_load(&rooms); room; room = room->next) {
 		int32_t owner = atomic_load(&room->tid);
-		bool gone = owner == tid || owner == 0 ||
-			    sysio_call(SYS_tgkill, pid, owner, 0, 0, 0, 0) == -ESRCH;
+		bool gone = atomic_load(&room->image) == image.number &&
+			    (owner == tid || owner == 0 ||
+			     sysio_call(SYS_tgkill, pid, owner, 0, 0, 0, 0) == -ESRCH);
 		if (gone && atomic_compare_exchange_strong(&room->tid, &owner, tid))
 			return room;
 	}
@@ -324,6 +342,7 @@ static struct stamp_room *take_room(void)
 		return NULL;
 	}
 	room->tid = tid;
+	room->image = image.number;
 	room->next = atomic_load(&rooms);
 	while (!atomic_compare_exchange_weak(&rooms, &room->next, room))
 		;
@@ -339,13 +358,24 @@ static void drop_parts(struct stamp_room *room)
 		}
 }
 
-/* In the child of a fork, the calls that were open in the thread that forked are open still. */
-static void repeat_open_calls(struct stamp *s, uint32_t parent_image, uint32_t parent_thread)
+/* What a thread that ended leaves is there until another uses its flight recorder: threads that come and
+ * go would fill the disk. */
+static void take_parts(struct stamp *s)
 {
+	uint32_t flight = s->mode == STAMP_FLIGHT ? image.number : 0;
+
+	if (flight && s->room->flight == flight)
+		return;
+	drop_parts(s->room);
+	s->room->flight = flight;
+}
+
+void stamp_repeat(uint32_t most)
+{
+	struct stamp *s = &stamp;
 	uint32_t depth = stamp_depth(s);
 
-	s->segment->parent = (uint64_t)parent_image << 32 | parent_thread;
-	for (uint32_t i = 1; i <= depth; i++) {
+	for (uint32_t i = depth > most ? depth - most + 1 : 1; i <= depth; i++) {
 		uintptr_t function = s->stack->frames[i].function;
 		struct stamp_module module = stamp_module(function);
 		uint64_t offset = function - module.base;
@@ -363,7 +393,7 @@ static bool begin_thread(struct stamp *s)
 		return false;
 	if (!forked)
 		plt_end(&s->room->stack.calls); /* of the thread that had it before */
-	drop_parts(s->room);
+	take_parts(s);
 	s->image = image.number;
 	s->thread = atomic_fetch_add(&image.threads, 1) + 1;
 	s->parts = 0;
@@ -377,7 +407,10 @@ static bool begin_thread(struct stamp *s)
 		stamp_stack_use(&s->room->stack, 0);
 	} else {
 		atomic_store(&s->room->tid, (int32_t)shim_thread.author.tid);
-		s->top = s->stack->frames; /* the header says what the records do */
+		atomic_store(&s->room->image, image.number);
+		/* the header says what the records do; a flight recorder repeats open calls anyway */
+		if (s->mode != STAMP_FLIGHT)
+			s->top = s->stack->frames;
 	}
 	if (s->mode == STAMP_PROFILE) {
 		s->top = s->stack->frames; /* what is open has begun before the profile */
@@ -387,8 +420,11 @@ static bool begin_thread(struct stamp *s)
 	if (!stamp_words(0))
 		return false;
 	if (forked) {
+		s->segment->parent = (uint64_t)parent_image << 32 | parent_thread;
 		s->top = s->stack->frames + depth;
-		repeat_open_calls(s, parent_image, parent_thread);
+		/* What was open in the thread that forked is open still. */
+		if (s->mode != STAMP_FLIGHT)
+			stamp_repeat(UINT32_MAX);
 	}
 	return true;
 }
@@ -401,7 +437,7 @@ static uint32_t follow_session(void)
 
 	if (image.word != word || atomic_load(&shim.epoch->stamp) == 0) {
 		image.word = word;
-		atomic_store(&shim.epoch->stamp, word);
+		atomic_store(&shim.epoch->stamp, gate_word(word & STAMP_MODE));
 	}
 	stamp_gate = (word & STAMP_MODE) ? &shim.epoch->stamp : &c->stamp;
 	return word & STAMP_MODE;

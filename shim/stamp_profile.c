@@ -140,6 +140,14 @@ static struct profile *begin(struct stamp *s)
 	return p;
 }
 
+void stamp_profile_end(enum trace_end how)
+{
+	struct profile *p = stamp.profile;
+
+	if (p && p->segment)
+		p->segment->end = how;
+}
+
 void stamp_profile_forget(void)
 {
 	struct stamp *s = &stamp;

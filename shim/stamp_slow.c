@@ -26,6 +26,8 @@ enum {
 	LAST_WORDS = 64,      /* bytes that are kept for a segment's closing record */
 	SHORT = 8,
 	FAR_STACK = 64 << 10, /* so far above the outermost call there is another stack */
+	OPEN_BYTES = 24,      /* an OPEN record */
+	FLIGHT_REPEATS = 8,   /* this part of a flight segment is for calls that are open at its begin */
 };
 
 uint64_t stamp_now(void)
@@ -70,7 +72,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		.monotonic_ns = now.monotonic_ns,
 		.home = s->home_number,
 		.near = s->near_number,
-		.depth = stamp_depth(s),
+		.depth = stamp_depth(s) + s->deeper,
 		.fiber = s->stack ? s->stack->fiber : 0,
 	};
 
@@ -104,6 +106,8 @@ static struct trace_segment *use_again(struct stamp *s, unsigned part)
 
 	if (segment) {
 		__atomic_store_n(&segment->magic, 0, __ATOMIC_RELEASE);
+		/* Who copies it meanwhile sees that before anything else of this. */
+		__atomic_thread_fence(__ATOMIC_RELEASE);
 		memset(segment + 1, 0, s->room->part_bytes[part] - sizeof *segment);
 	}
 	return segment;
@@ -142,7 +146,7 @@ bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, r
 static bool next_segment(struct stamp *s)
 {
 	bool flight = s->mode == STAMP_FLIGHT;
-	unsigned part = flight ? s->parts % STAMP_FLIGHT_PARTS : 0;
+	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : 0;
 	uint32_t bytes = flight ? flight_part() : s->next_bytes;
 	struct trace_segment *segment = flight ? use_again(s, part) : NULL;
 
@@ -160,6 +164,9 @@ static bool next_segment(struct stamp *s)
 	if (s->next_bytes < TRACE_SEGMENT_MOST)
 		s->next_bytes *= 4;
 	begin_segment(s, segment, bytes);
+	/* Their entries will be written over before they end. */
+	if (flight && !s->deeper)
+		stamp_repeat(bytes / FLIGHT_REPEATS / OPEN_BYTES);
 	return true;
 }
 
@@ -224,13 +231,14 @@ bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 	return true;
 }
 
+/* The record first: a segment that begins with it says how many calls were open before. */
 static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 {
+	if (s->mode != STAMP_PROFILE)
+		stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
 	for (uint32_t i = 0; i < count; i++, s->top--)
 		if (s->mode == STAMP_PROFILE)
 			stamp_profile_left(s->top, now);
-	if (s->mode != STAMP_PROFILE)
-		stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
 }
 
 /* How many of the innermost frames cannot be open any more when a function is entered. */
@@ -264,6 +272,10 @@ static uint32_t gone_at_exit(const struct stamp *s, uintptr_t function, uintptr_
 		if (stamp_is(f, function, site, sp, after))
 			break;
 	*found = f > s->stack->frames;
+	/* Who is not open himself still tells that those below him are gone. */
+	if (!*found)
+		for (f = s->top; f > s->stack->frames && f->sp < sp;)
+			f--;
 	return (uint32_t)(s->top - f);
 }
 
@@ -391,7 +403,7 @@ void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t aft
 void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp *s = &stamp;
-	bool found;
+	bool found, open = false; /* there is a frame for it */
 
 	if (!begin(s))
 		return;
@@ -402,15 +414,13 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		found = true;
 	} else {
 		gone = gone_at_exit(s, function, site, sp, after, &found);
-		if (found && gone)
+		if (gone && (found || !elsewhere(s, sp)))
 			unwound(s, gone, now);
-		if (found && s->mode == STAMP_PROFILE)
-			stamp_profile_left(s->top, now);
-		if (found)
-			s->top--;
+		open = found;
 	}
 	if (s->mode == STAMP_PROFILE) {
-		; /* what it added up is all there is */
+		if (open)
+			stamp_profile_left(s->top, now);
 	} else if (!found) {
 		far(TRACE_EXIT_FAR, stamp_module(function), function, now);
 	} else {
@@ -419,6 +429,7 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		if (word)
 			*word = TRACE_SHORT(TRACE_EXIT, now);
 	}
+	s->top -= open;
 	end(s);
 }
 
@@ -433,7 +444,9 @@ void stamp_end(enum trace_end how)
 	s->busy = true;
 	stamp_ask(s);
 	hold_signals(s);
-	if (s->mode != STAMP_PROFILE)
+	if (s->mode == STAMP_PROFILE)
+		stamp_profile_end(how);
+	else
 		stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
 	end(s);
 }

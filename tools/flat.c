@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "lib/profile/edges_open.h"
+
 static void on_leave(void *arg, const struct trace_thread *thread, struct call *call)
 {
 	table_leave(((struct flat *)arg)->table, thread, call);
@@ -21,6 +23,12 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 	reading_progress(&((struct flat *)arg)->reading, done, all);
 }
 
+static void on_death(void *arg, const struct trace_thread *thread, const struct call *innermost)
+{
+	reading_mark(&((struct flat *)arg)->reading, thread, &(struct mark){ .kind = MARK_DEATH },
+		     innermost);
+}
+
 int flat_read(struct flat *flat, const char *data, const struct calls_filter *filter,
 	      enum table_key sort)
 {
@@ -35,6 +43,8 @@ int flat_read(struct flat *flat, const char *data, const struct calls_filter *fi
 	int rc = flat->table ? calls_walk(flat->reading.calls, &visitor, flat) : -ENOMEM;
 	if (rc == 0)
 		rc = edges_each(flat->reading.calls, table_edge, flat->table, &edges);
+	if (rc == 0)
+		rc = edges_deaths(flat->reading.calls, on_death, flat);
 	if (rc == 0)
 		rc = table_sort(flat->table, sort, &flat->rows, &flat->count);
 	if (rc == 0)

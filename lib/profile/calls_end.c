@@ -21,6 +21,10 @@ static bool ends_with_exit(const struct calls *calls, const struct trace_thread 
 	struct cursor cursor;
 	uint32_t detail = 0;
 
+	for (size_t i = 0; i < thread->part_count; i++)
+		if (thread->parts[i].head.kind == TRACE_PROFILE &&
+		    told_exit(RECORD_ENDED, thread->parts[i].head.end))
+			return true;
 	if (thread->part_count == 0)
 		return false;
 	tail.parts += tail.part_count - 1;
@@ -47,6 +51,12 @@ static bool image_exited(struct calls *calls, const struct trace_image *image)
 	if (*known == EXITED_UNKNOWN)
 		*known = EXITED_NO;
 	return *known == EXITED_YES;
+}
+
+bool calls_killed(struct calls *calls, const struct trace_thread *thread)
+{
+	return !image_exited(calls, thread->image) &&
+	       !trace_dir_runs(calls->dir, thread->image, thread->tid);
 }
 
 enum call_end calls_fate(struct walk *walk)

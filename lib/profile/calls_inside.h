@@ -34,6 +34,7 @@ struct walk {
 	int64_t now_ns;            /* of the next record; never goes back */
 	enum record_kind last;     /* the kind of the one before, and its detail */
 	uint32_t last_detail;
+	bool repeats;              /* OPEN records tell what is known already: segments of a flight recorder */
 	bool begun;
 	int rc;                    /* -ENOMEM ends it */
 };
@@ -57,6 +58,8 @@ const struct call *calls_told(const struct walk *walk);
 /* calls_end.c */
 enum call_end calls_fate(struct walk *walk);
 	/* how the calls ended that are open at the thread's last record */
+bool calls_killed(struct calls *calls, const struct trace_thread *thread);
+	/* It is not there any more, and its process did not leave of its own will. */
 
 static inline enum record_kind calls_read(struct walk *walk)
 	/* the next record, and its time */

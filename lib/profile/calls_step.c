@@ -181,15 +181,14 @@ static void switch_fiber(struct walk *walk, uint32_t fiber)
 		walk->rc = -ENOMEM;
 }
 
-/* Where something is missing, nobody knows which calls went on: they end, and those that are open now
- * have no names. The first part of a thread that was forked has its open calls as records. */
+/* Where something is missing, nobody knows which calls went on: they end. Of those that are open now, the
+ * innermost have records, in flight recorders and forked threads; the others have no names. */
 static void begin_part(struct walk *walk)
 {
 	const struct trace_segment *head = &walk->record.part->head;
 
-	if (walk->last == RECORD_END)
-		switch_fiber(walk, head->fiber);
-	if (!walk->record.torn || walk->rc != 0)
+	walk->repeats = !walk->record.torn && walk->last != RECORD_END;
+	if (walk->repeats || walk->rc != 0)
 		return;
 	if (walk->last != RECORD_END) {
 		mark(walk, &(struct mark){ .kind = MARK_GAP });
@@ -202,6 +201,25 @@ static void begin_part(struct walk *walk)
 	walk->stacks.now->below = head->depth;
 }
 
+static void open_before(struct walk *walk)
+{
+	struct stack *stack = walk->stacks.now;
+
+	if (walk->repeats)
+		return;
+	stack->below -= stack->below != 0; /* this one has a name */
+	enter(walk, true);
+}
+
+/* A call that began before anything was recorded, or whose entry was not: all that is known is that it was
+ * there, and has returned now. */
+static void left_before(struct walk *walk)
+{
+	enter(walk, true);
+	if (walk->rc == 0)
+		leave(walk, CALL_RETURNED);
+}
+
 static void rare(struct walk *walk, enum record_kind kind)
 {
 	const struct record *r = &walk->record;
@@ -209,7 +227,8 @@ static void rare(struct walk *walk, enum record_kind kind)
 	switch (kind) {
 	case RECORD_PART: begin_part(walk); break;
 	case RECORD_UNWOUND: unwind(walk, r->count); break;
-	case RECORD_OPEN: enter(walk, true); break;
+	case RECORD_OPEN: open_before(walk); break;
+	case RECORD_EXIT_FAR: left_before(walk); break;
 	case RECORD_FIBER:
 		switch_fiber(walk, (uint32_t)r->count);
 		if (walk->rc == 0)

@@ -51,7 +51,8 @@ struct trace_segment {
 	uint32_t fiber;        /* which stack of the thread's it begins on; 0: its own */
 	uint64_t parent;       /* of the thread's first segment: image << 32 | thread that forked it; 0: none */
 	char comm[16];
-	uint64_t unused[3];
+	uint32_t end;          /* TRACE_PROFILE: enum trace_end; 0: nobody said so. Of the thread's last part */
+	uint32_t unused[5];
 };
 _Static_assert(sizeof(struct trace_segment) == 112, "a header has its size");
 
@@ -112,6 +113,7 @@ enum trace_end {
 	TRACE_END_EXIT = 1, /* the process called exit, _exit or returned from main */
 	TRACE_END_EXEC,
 	TRACE_END_OFF,      /* switched off */
+	TRACE_END_SNAPSHOT, /* of a snapshot: the thread went on */
 	TRACE_ENDS
 };
 

@@ -189,8 +189,10 @@ class Trace:
             first = rows[0][1]
             thread = Thread(image, number, first[4], first[14].rstrip(b"\0").decode(),
                             [row[0] for row in rows], first[13])
-            for _, head, words in rows:
-                thread.records.extend(decode(head, words))
+            for at, head, words in rows:
+                # a flight recorder's segments repeat what is open: who reads on knows that
+                thread.records.extend(r for r in decode(head, words)
+                                      if r.kind != "open" or at == rows[0][0])
             self.threads[image, number] = thread
 
     def module(self, image, number):

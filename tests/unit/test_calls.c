@@ -286,6 +286,39 @@ static void flight_begins_with_what_is_left(void **state)
 			    "[7 a( ) b( ) c( ) d( e( death:e )died )died ] ");
 }
 
+/* Each segment repeats what is open: who goes on from the one before knows that. The outermost of four
+ * calls had no room. */
+static void flight_knows_what_is_open(void **state)
+{
+	struct home *h = *state;
+	struct trace_case_thread t = trace_case_thread(&h->c, trace_case_image(&h->c, 1, 0), 1, 7);
+
+	t.head.kind = TRACE_FLIGHT;
+	t.head.part = 6;
+	t.open = 4;
+	trace_case_script(&t, "repeat:main repeat:load repeat:parse step( ) ) next( ) "
+			      "cut repeat:main repeat:load done( )");
+	trace_case_cut(&t);
+	assert_string_equal(walked(h, NULL, 0, calls_walk),
+			    "[7 open:main( open:load( open:parse( step( ) ) next( ) done( ) "
+			    "death:load )died )died ] ");
+}
+
+/* Switched on in the midst of calls: those that were open are told when they return. */
+static void returns_of_calls_from_before(void **state)
+{
+	assert_string_equal(seen(*state,
+				 "a( ) far:parse b( c( ) ) far:load far:main d( ) end:3", NULL),
+			    "[7 a( ) open:parse( ) b( c( ) ) open:load( ) open:main( ) d( ) ] ");
+}
+
+/* An entry that was not recorded, in the midst of others that were. */
+static void a_return_without_an_entry(void **state)
+{
+	assert_string_equal(seen(*state, "main( a( far:lost b( ) ) ) end:1", NULL),
+			    "[7 main( a( open:lost( ) b( ) ) ) ] ");
+}
+
 /* ---- filters ----------------------------------------------------------------------------------- */
 
 static const char sample[] =
@@ -451,6 +484,9 @@ int main(void)
 		CASE(deep_recursion),
 		CASE(a_lost_part_ends_what_is_open),
 		CASE(flight_begins_with_what_is_left),
+		CASE(flight_knows_what_is_open),
+		CASE(returns_of_calls_from_before),
+		CASE(a_return_without_an_entry),
 		CASE(by_depth),
 		CASE(by_least_time),
 		CASE(by_window),

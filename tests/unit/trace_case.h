@@ -10,6 +10,7 @@
  *	@N         goes on on fiber N                open:name  a call that was open already
  *	gap:R,N    N records are missing, reason R   end:R      recording ends, reason R (by number)
  *	cut        a new segment begins              skip       one that nobody finds again
+ *	repeat:name  of what is open, in flight      far:name   an exit without an entry
  *	stamp:text a public stamp (id 7, step 3)     hole:N     N words of nothing
  */
 #ifndef HARK_TESTS_UNIT_TRACE_CASE_H
@@ -243,6 +244,11 @@ static inline void trace_case_word(struct trace_case_thread *t, char *word)
 		uint32_t body[3] = { TRACE_CASE_MODULE, trace_case_function(t->c, word + 5), 0 };
 		trace_case_long(t, TRACE_OPEN, 0, body, 3);
 		t->open++;
+	} else if (strncmp(word, "repeat:", 7) == 0 || strncmp(word, "far:", 4) == 0) {
+		bool far = word[0] == 'f';
+		const char *name = strchr(word, ':') + 1;
+		uint32_t body[3] = { TRACE_CASE_MODULE, trace_case_function(t->c, name), 0 };
+		trace_case_long(t, far ? TRACE_EXIT_FAR : TRACE_OPEN, 0, body, 3);
 	} else if (strncmp(word, "gap:", 4) == 0) {
 		uint32_t body[2] = { comma ? (uint32_t)strtoul(comma + 1, NULL, 10) : 0, 0 };
 		trace_case_long(t, TRACE_GAP, (unsigned)atoi(word + 4), body, 2);
