@@ -17,6 +17,7 @@
 #include "lib/base/text.h"
 #include "lib/session/place.h"
 #include "lib/session/process.h"
+#include "lib/snapshot/snapshots.h"
 #include "lib/stamp/trace.h"
 
 enum { ENDING_MS = 3000 };
@@ -113,7 +114,7 @@ bool data_live(const char *path, pid_t *pid, char *command, size_t bytes)
 	return true;
 }
 
-/* A trace has no folders in it. */
+/* The folders in a trace are its snapshots. */
 static int remove_trace(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -121,8 +122,9 @@ static int remove_trace(const char *path)
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			unlinkat(dirfd(dir), entry->d_name, 0);
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno == EISDIR)
+			snapshots_remove(dirfd(dir), entry->d_name);
 	closedir(dir);
 	return rmdir(path) == 0 ? 0 : -errno;
 }

@@ -200,7 +200,7 @@ static void wait_for_more(struct collector *c, const struct round_wait *wait, ui
 	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched ||
 	    c->watch.doubtful)
 		until = sooner(until, c->now_ns + TEND_NS);
-	if (c->watch.ended_count) /* since over() had doubts: the next round sees to it */
+	if (c->watch.ended_count || alarm_goes_on(c)) /* since over() had doubts: the next round sees to it */
 		until = sooner(until, c->now_ns + NAP_MOST_NS);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = until > now ? until - now : 0;
@@ -245,7 +245,7 @@ static bool over(struct collector *c)
 	if (known)
 		watch_doubt(&c->watch, st.st_dev, st.st_ino, c->session.control->first_start,
 			    c->now_ns);
-	if (c->watch.alive || c->watch.ended_count || tap_open(&c->watch))
+	if (c->watch.alive || c->watch.ended_count || tap_open(&c->watch) || alarm_goes_on(c))
 		return false;
 	if (!known)
 		return true;
@@ -366,6 +366,7 @@ static void collect(struct collector *c, int *guardian)
 		image_announce(c);
 		round_write_down(c);
 		round_pump(c, &wait);
+		alarm_answer(c);
 		stats_publish(c, records == 0);
 		if (reopen_wanted)
 			reopen(c);

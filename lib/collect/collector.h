@@ -5,6 +5,7 @@
 #define HARK_COLLECT_COLLECTOR_H
 
 #include "lib/base/clock.h"
+#include "lib/collect/alarm.h"
 #include "lib/collect/checkpoint.h"
 #include "lib/collect/collect.h"
 #include "lib/collect/join.h"
@@ -66,6 +67,7 @@ struct collector {
 	char source[1100];
 	char step[256];             /* of setting up: what is being opened, in words */
 	struct collect_delivery delivery;
+	struct alarm alarm;
 };
 
 enum { STREAM_HOLD_NS = 1000000000 };

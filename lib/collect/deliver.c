@@ -173,6 +173,8 @@ static int publish(struct collector *c, struct frame *f)
 		else if (bytes[i] && !f->own)
 			lose(c, i, bytes[i], m->length);
 	}
+	if (m->level <= LEVEL_ERROR && !f->own)
+		alarm_raise(c, m);
 	return 0;
 }
 

@@ -21,7 +21,6 @@ const struct setting settings[] = {
 #include "lib/config/settings.def"
 };
 const size_t setting_count = sizeof settings / sizeof *settings;
-
 enum { SETTINGS_MOST = sizeof settings / sizeof *settings };
 
 /* Documented, but no setting of a session; what the shim and the collector tell each other. */
@@ -296,12 +295,14 @@ static int take_size(const struct taking *t)
 	return 0;
 }
 
-static int take_duration(const struct taking *t)
+static int take_amount(const struct taking *t)
 {
-	uint64_t ns;
-	int rc = take_number(t, parse_duration, t->value, "not a duration", &ns);
+	bool time = t->s->type == SETTING_DURATION;
+	const char *wrong = time ? "not a duration" : "not a number";
+	uint64_t amount;
+	int rc = take_number(t, time ? parse_duration : parse_size, t->value, wrong, &amount);
 	if (rc == 0)
-		memcpy(field(t), &ns, sizeof ns);
+		memcpy(field(t), &amount, sizeof amount);
 	return rc;
 }
 
@@ -327,8 +328,8 @@ static int take_stamp(const struct taking *t)
 		return refuse_as(t, -EINVAL, "no such mode");
 	if (mode == 4) {
 		mode = 3;
-		const char *size = t->value + sizeof flight - 1;
-		int rc = take_number(t, parse_size, size, "not a size", &bytes);
+		int rc = take_number(t, parse_size, t->value + sizeof flight - 1, "not a size",
+				     &bytes);
 		if (rc)
 			return rc;
 	}
@@ -370,8 +371,7 @@ static int take_sample(const struct taking *t)
 
 	if (!off && !wall && strncmp(t->value, "cpu@", 4) != 0)
 		return refuse_as(t, -EINVAL, "no such kind of samples");
-	const char *number = strchr(t->value, '@');
-	int rc = off ? 0 : parse_u64(number + 1, t->s->least, t->s->most, &rate);
+	int rc = off ? 0 : parse_u64(strchr(t->value, '@') + 1, t->s->least, t->s->most, &rate);
 	if (rc)
 		return refuse_as(t, rc, rc == -ERANGE ? "out of range" : "not a rate");
 	t->c->sample_rate = (unsigned)rate;
@@ -381,9 +381,9 @@ static int take_sample(const struct taking *t)
 
 static int (*const takers[])(const struct taking *) = {
 	[SETTING_CAPTURE] = take_capture, [SETTING_SINKS] = take_sinks,
-	[SETTING_LEVEL] = take_level, [SETTING_BOOL] = take_bool,
-	[SETTING_FOLLOW] = take_follow, [SETTING_OVERFLOW] = take_overflow,
-	[SETTING_SIZE] = take_size, [SETTING_DURATION] = take_duration,
+	[SETTING_LEVEL] = take_level, [SETTING_BOOL] = take_bool, [SETTING_FOLLOW] = take_follow,
+	[SETTING_OVERFLOW] = take_overflow, [SETTING_SIZE] = take_size,
+	[SETTING_DURATION] = take_amount, [SETTING_NUMBER] = take_amount,
 	[SETTING_PATH] = take_path, [SETTING_STAMP] = take_stamp,
 	[SETTING_CALLS] = take_calls, [SETTING_SAMPLE] = take_sample,
 };

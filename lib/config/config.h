@@ -43,6 +43,7 @@ struct config {
 	char calls[1024];          /* globs separated by commas */
 	unsigned sample_rate;      /* samples a second; 0: none */
 	bool sample_wall;          /* of the time in which threads wait, too */
+	uint64_t snapshots;
 	char data[256];            /* --data */
 	bool disable;
 	bool strict;
@@ -51,7 +52,7 @@ struct config {
 enum setting_type {
 	SETTING_CAPTURE, SETTING_SINKS, SETTING_LEVEL, SETTING_BOOL, SETTING_FOLLOW,
 	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP,
-	SETTING_CALLS, SETTING_SAMPLE
+	SETTING_CALLS, SETTING_SAMPLE, SETTING_NUMBER
 };
 
 struct setting {
@@ -64,7 +65,7 @@ struct setting {
 	const char *accepted;      /* "a duration such as 5s or 500ms" */
 	const char *doc;           /* one sentence */
 	size_t offset;             /* of the field in struct config */
-	uint64_t least, most;      /* of sizes and durations */
+	uint64_t least, most;      /* of sizes, durations and numbers */
 	bool repeatable;
 };
 

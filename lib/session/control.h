@@ -103,8 +103,9 @@ struct control {
 	char calls[1024];     /* globs of library functions, separated by commas; "": none are traced */
 
 	uint32_t stamps;      /* 1: some sink takes public stamps (a trace does) */
+	uint32_t snapshots;   /* how many are kept of those that messages make; 0: they make none */
 
-	char rest_of_page[2884];
+	char rest_of_page[2880];
 
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */

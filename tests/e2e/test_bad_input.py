@@ -74,6 +74,7 @@ WRONG = [
     ("--ring", " 4M", ["64K"]),
     ("--stamp", "traec", ["no such mode", "trace, profile, flight"]),
     ("--stamp", "flight:1X", ["not a size", "such as flight:1M"]),
+    ("--snapshots", "many", ["not a number", "0 to 1000"]),
     ("--data", "", ["no path"]),
     ("--exit-timeout", "5", ["500ms"]),
     ("--exit-timeout", "-5s", ["500ms"]),
