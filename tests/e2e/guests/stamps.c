@@ -111,6 +111,23 @@ OWN static void sorted(void)
 	qsort(numbers, 5000, sizeof *numbers, by_value);
 }
 
+PLAIN static void *to_the_bottom(void *nothing)
+{
+	deep(100000);
+	return nothing;
+}
+
+PLAIN static void deepest(void)
+{
+	pthread_attr_t attributes;
+	pthread_t id;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 64 << 20);
+	pthread_create(&id, &attributes, to_the_bottom, NULL);
+	pthread_join(id, NULL);
+}
+
 /* ---- calls that do not return ----------------------------------------------------------------- */
 
 static jmp_buf back;
@@ -322,6 +339,8 @@ PLAIN int main(int argc, char **argv)
 		holds_inlined(1000);
 	else if (strcmp(which, "deep") == 0)
 		deep(20000), deep(40000);
+	else if (strcmp(which, "deepest") == 0)
+		deepest();
 	else if (strcmp(which, "qsort") == 0)
 		sorted();
 	else if (strcmp(which, "longjmp") == 0)
