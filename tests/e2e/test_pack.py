@@ -32,6 +32,12 @@ def read_all(home, data):
             (home.run(*words, "--data", data) for words in READERS)]
 
 
+def record(home, *words):
+    """A trace that is whole: the collector tells the clock's rate when it ends."""
+    home.run("run", "--stamp", *words)
+    cli.wait_for(lambda: not home.run("ps").stdout)
+
+
 def contents(home, data):
     top = os.path.join(home.top, data)
     found = {}
@@ -49,7 +55,7 @@ def read_as_it_is(home, expect):
     for name, *words in (("threads", said, "threads"), ("died", said, "die"),
                          ("fork", stamps, "fork"), ("sums", stamps, "qsort")):
         mode = "profile" if name == "sums" else "trace"
-        home.run("run", "--stamp", mode, "--data", name, *words)
+        record(home, mode, "--data", name, *words)
         before, files = read_all(home, name), contents(home, name)
         expect(before[0][1], f"{name}: there is something to read")
         done = home.run("pack", "--data", name)
@@ -74,7 +80,7 @@ def another_tool_restores_it(home, expect):
     if not shutil.which("zstd"):
         return
     said = compile_guest(home, "said.c")
-    home.run("run", "--stamp", "trace", said, "threads")
+    record(home, "trace", said, "threads")
     before, files = read_all(home, "hark.data"), contents(home, "hark.data")
     home.run("pack")
     for name in os.listdir(os.path.join(home.top, "hark.data")):
