@@ -12,6 +12,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -348,9 +349,29 @@ static void take_settings(const struct control *c)
 	shim.first = c->first_pid == sysio_getpid();
 }
 
+/* Where addresses are limited, the ring must not take what the program asks for next. */
+static int leave_room(void)
+{
+	enum { ROOM = 1 << 20 };
+	struct rlimit limit;
+
+	if (sysio_call(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return 0;
+	void *room = sysio_map(ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(room)) {
+		session_leave(&shim.session);
+		return -ENOMEM;
+	}
+	sysio_unmap(room, ROOM);
+	return 0;
+}
+
 static int join(const char *dir)
 {
 	int error = session_join(&shim.session, dir);
+	if (!error)
+		error = leave_room();
 	if (!error)
 		error = watch_forks();
 	if (error)

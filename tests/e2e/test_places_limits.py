@@ -43,7 +43,7 @@ def memory(home, expect):
 
 @places.case()
 def memory_of_the_collector(home, expect):
-    outcomes = walk(home, expect, "as", [n * MIB for n in (64, 32, 24, 16, 10, 8, 4)], "around")
+    outcomes = walk(home, expect, "as", [n * MIB for n in (64, 32, 24, 16, 10, 8, 6)], "around")
     expect(outcomes[-2:] == ["passed", "passed"], "a collector in so little")
 
 
