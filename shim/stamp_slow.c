@@ -146,7 +146,8 @@ bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, r
 static bool next_segment(struct stamp *s)
 {
 	bool flight = s->mode == STAMP_FLIGHT;
-	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : 0;
+	/* The one before stays mapped: who was interrupted by this may be about to store a record there. */
+	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : s->parts % 2;
 	uint32_t bytes = flight ? flight_part() : s->next_bytes;
 	struct trace_segment *segment = flight ? use_again(s, part) : NULL;
 
@@ -304,9 +305,10 @@ static bool begin(struct stamp *s)
 		s->lost++;
 		return false;
 	}
-	s->busy = true;
-	stamp_ask(s); /* nor may a handler go the fast way meanwhile */
+	/* First this: a handler that comes before it finds nothing begun, and loses nothing. */
 	hold_signals(s);
+	s->busy = true;
+	stamp_ask(s); /* nor may a handler go the fast way meanwhile, where signals cannot be held */
 	if (stamp_image() && !s->stopped)
 		return true;
 	s->busy = false;
@@ -441,9 +443,9 @@ void stamp_end(enum trace_end how)
 	if (!s->image || s->stopped || s->busy || thread_borrows() ||
 	    s->image != stamp_image_number())
 		return;
+	hold_signals(s);
 	s->busy = true;
 	stamp_ask(s);
-	hold_signals(s);
 	if (s->mode == STAMP_PROFILE)
 		stamp_profile_end(how);
 	else
