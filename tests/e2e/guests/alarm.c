@@ -52,8 +52,13 @@ OWN static void parse(const char *how, int number)
 
 OWN static void serve(const char *how, int number) { parse(how, number); }
 
+static _Atomic int at_work;
+
 PLAIN static void *hot(void *nothing)
 {
+	for (int i = 0; i < 1000; i++)
+		work();
+	at_work++;
 	for (;;)
 		work();
 	return nothing;
@@ -109,6 +114,8 @@ int main(int argc, char **argv)
 	} else if (strcmp(how, "hot") == 0) {
 		for (int i = 0; i < 2; i++)
 			pthread_create(&id[i], NULL, hot, NULL);
+		while (at_work < 2)
+			usleep(1000);
 		fprintf(stderr, "ready\n");
 		while (getchar() != EOF)
 			;
