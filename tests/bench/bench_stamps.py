@@ -5,6 +5,7 @@ elapsed and of processor time. Where the machine has other things to do, only th
 Beside it, in the same run: glibc's empty hooks, stamps switched off, and uftrace where it is
 installed. `make bench` runs it; UFTRACE=PATH names another uftrace.
 """
+import glob
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "preload"))
@@ -29,6 +31,8 @@ def size_of(folder):
 def measure(program, case, way, top):
     """(ns a call, bytes a call on disk, ns of processor time)"""
     data = os.path.join(top, "data")
+    while glob.glob(os.path.join(top, "runtime", "*")): # the session before writes to it
+        time.sleep(0.005)
     shutil.rmtree(data, ignore_errors=True)
     argv = [program, case]
     if way == "uftrace":
