@@ -13,10 +13,13 @@
 #include "shim/plt.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "lib/base/sysio.h"
+#include "lib/base/testpoint.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
@@ -47,15 +50,24 @@ static bool reachable(uintptr_t slot)
 	return memory_readable((const void *)slot, sizeof slot) == sizeof slot;
 }
 
-static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
+static void bury(const struct plt_frame *f)
+{
+	graves[atomic_fetch_add(&grave, 1) % GRAVES] = *f;
+}
+
+static void put_back(const struct plt_stack *k, const struct plt_frame *f)
 {
 	uintptr_t back = k->back;
 
+	if (shim.sandboxed) {
+		bury(f); /* nobody to ask whether there is memory */
+		return;
+	}
 	if (!reachable(f->slot) || __atomic_load_n((uintptr_t *)f->slot, __ATOMIC_RELAXED) != back)
-		return false;
-	graves[atomic_fetch_add(&grave, 1) % GRAVES] = *f;
-	return __atomic_compare_exchange_n((uintptr_t *)f->slot, &back, f->site, false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		return;
+	bury(f);
+	__atomic_compare_exchange_n((uintptr_t *)f->slot, &back, f->site, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 }
 
 static void put_all_back(struct plt_stack *k)
@@ -64,15 +76,35 @@ static void put_all_back(struct plt_stack *k)
 		put_back(k, f);
 }
 
+/* A handler must not find a stack half changed. In a sandbox nothing is held back. */
+static uint64_t hold_signals(void)
+{
+	uint64_t all = UINT64_MAX, mask = UINT64_MAX;
+
+	if (!shim.sandboxed)
+		sysio_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&mask, sizeof mask, 0,
+			   0);
+	return mask;
+}
+
+static void release_signals(uint64_t mask)
+{
+	if (mask != UINT64_MAX)
+		sysio_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+}
+
 /* Before somebody looks: until he is done, which the next entry above him tells, nothing of us is there. */
 static void bare(struct plt_stack *k, uintptr_t slot)
 {
-	if (!k->room)
-		return;
+	if (!k->room || shim.sandboxed)
+		return; /* in a sandbox he has to believe our unwind tables */
+	uint64_t mask = hold_signals();
 	put_all_back(k);
+	TESTPOINT(plt_bared);
 	if (k->bare < slot)
 		k->bare = slot;
 	k->limit = k->frames; /* the next one is for the slow half */
+	release_signals(mask);
 }
 
 static void take_again(struct plt_stack *k, uintptr_t slot)
@@ -80,10 +112,11 @@ static void take_again(struct plt_stack *k, uintptr_t slot)
 	struct plt_frame *to = k->frames;
 
 	for (struct plt_frame *f = k->frames + 1; f <= k->top; f++) {
-		uintptr_t site = f->site;
+		uintptr_t found = f->site;
 		if (f->slot <= slot || !reachable(f->slot) ||
-		    !__atomic_compare_exchange_n((uintptr_t *)f->slot, &site, k->back, false,
-						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		    (!__atomic_compare_exchange_n((uintptr_t *)f->slot, &found, k->back, false,
+						  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+		     found != k->back)) /* it was never put back: a handler took it again */
 			continue; /* it has returned meanwhile, or will, without us */
 		*++to = *f;
 	}
@@ -140,7 +173,7 @@ static bool grow(struct plt_stack *k)
 	if (room > MOST_FRAMES || shim.sandboxed)
 		return false;
 	struct plt_frame *frames = sysio_map(room * sizeof *frames, PROT_READ | PROT_WRITE,
-					       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (sysio_is_error(frames))
 		return false;
 	memcpy(frames, k->frames, (used + 1) * sizeof *frames);
@@ -171,6 +204,19 @@ static bool make_way(struct plt_stack *k, uintptr_t slot)
 	return true;
 }
 
+static bool make_room(struct plt_stack *k, uintptr_t slot)
+{
+	bool change = k->bare || k->top + 1 >= k->limit;
+	uint64_t mask = change ? hold_signals() : UINT64_MAX;
+
+	if (k->bare && slot >= k->bare)
+		take_again(k, slot);
+	bool room = make_way(k, slot) && (k->back || take_back(k)) &&
+		    (k->top + 1 < k->limit || grow(k));
+	release_signals(mask);
+	return room;
+}
+
 /* False: its exit will not be seen. */
 static bool take(uintptr_t slot, uintptr_t function)
 {
@@ -180,14 +226,15 @@ static bool take(uintptr_t slot, uintptr_t function)
 		return false;
 	if (slot < k->bare)
 		return false; /* who looks is at it still */
-	if (k->bare)
-		take_again(k, slot);
-	if (!make_way(k, slot) || (!k->back && !take_back(k)) ||
-	    (k->top + 1 >= k->limit && !grow(k)))
+	if (!make_room(k, slot))
 		return false;
 	struct plt_frame *f = k->top + 1;
-	*f = (struct plt_frame){ slot, is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot, function };
-	*(struct plt_frame *volatile *)&k->top = f;
+	uintptr_t site = is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot;
+	do { /* as in plt.c: a handler that comes in between has used the same frame */
+		*f = (struct plt_frame){ slot, site, function };
+		TESTPOINT(plt_framed);
+		*(struct plt_frame *volatile *)&k->top = f;
+	} while (*(volatile uintptr_t *)&f->slot != slot);
 	*(volatile uintptr_t *)slot = k->back;
 	return true;
 }
@@ -220,8 +267,9 @@ static void end_callers(uintptr_t slot)
 	struct plt_stack *k = plt_now;
 
 	while (is_jump(k, slot)) {
-		struct plt_frame ended = *k->top;
-		put_back(k, k->top--);
+		struct plt_frame ended = *k->top--;
+		bury(&ended);
+		*(volatile uintptr_t *)slot = ended.site;
 		stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
 	}
 }
@@ -249,29 +297,40 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 
 /* ---- exits ------------------------------------------------------------------------------------ */
 
+/* k NULL: nobody's */
 static struct plt_frame *find(const struct plt_stack *k, uintptr_t slot)
 {
-	for (struct plt_frame *f = k->top; f > k->frames; f--)
+	for (struct plt_frame *f = k ? k->top : NULL; f && f > k->frames; f--)
 		if (f->slot == slot)
 			return f;
 	return NULL;
 }
 
+/* Another thread may be writing there: the slot is written first, and so looked at last. */
+static bool copy(const volatile struct plt_frame *from, uintptr_t slot, struct plt_frame *to)
+{
+	if (!from)
+		return false;
+	to->slot = slot;
+	to->site = from->site;
+	to->function = from->function;
+	return from->slot == slot;
+}
+
 /* It was called on another thread, or that thread has given it up this very moment. */
 static struct plt_frame find_elsewhere(uintptr_t slot, struct plt_stack **owner)
 {
-	const struct plt_stack *k = *owner;
-	const struct plt_frame *f = k ? find(k, slot) : NULL;
+	struct plt_frame f;
 
-	for (uint32_t i = 0; !f && i < GRAVES; i++) {
-		const struct plt_frame *g = &graves[(atomic_load(&grave) - 1 - i) % GRAVES];
-		if (g->slot == slot)
-			f = g;
-	}
-	for (uint32_t i = 0; !f && i < PLT_STACKS; i++)
-		if (plt_owners[i])
-			f = find(plt_owners[i], slot);
-	return f ? *f : bottom;
+	if (copy(find(*owner, slot), slot, &f))
+		return f;
+	for (uint32_t i = 0; i < GRAVES; i++)
+		if (copy(&graves[(atomic_load(&grave) - 1 - i) % GRAVES], slot, &f))
+			return f;
+	for (uint32_t i = 0; i < PLT_STACKS; i++)
+		if (copy(find(plt_owners[i], slot), slot, &f))
+			return f;
+	return bottom;
 }
 
 uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)

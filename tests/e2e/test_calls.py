@@ -9,6 +9,7 @@ import collections
 import functools
 import json
 import os
+import signal
 import subprocess
 import tempfile
 
@@ -16,6 +17,7 @@ import cli
 import traces
 
 GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+TESTING = os.path.join(cli.harness.BUILD, "testing", "hark")
 MACHINE = os.uname().machine
 BUILT = tempfile.TemporaryDirectory(prefix="hark-calls-")
 WAYS = {
@@ -139,6 +141,32 @@ def S5_handlers(home, expect):
     for times in ("12", "13"):
         _, trace = exact(home, expect, programs, "interrupted", times)
         expect.same(set(endings(trace)), {"returned"}, "how calls ended")
+
+
+def interrupted_at(point, home, expect):
+    """Stopped there, and sent a signal whose handler looks at the stack and calls: all return, exactly."""
+    data = os.path.join(home.top, "data")
+    child = subprocess.Popen([TESTING, "run", "--calls", "leaf_*", "--data", data,
+                              build()["calls"], "held", "3"], cwd=home.top, text=True,
+                             env=home.env(HARK_TESTPOINT=point + ":stop"), stdout=subprocess.PIPE)
+    home.children.append(child)
+    stopped = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    expect.same((stopped.si_code, stopped.si_status), (os.CLD_STOPPED, signal.SIGSTOP), point)
+    child.send_signal(signal.SIGUSR1)
+    child.send_signal(signal.SIGCONT)
+    out, _ = child.communicate(timeout=60)
+    expect.same(child.returncode, 0, f"{point}: exit status")
+    counted = {name: int(n) for name, n in map(str.split, out.splitlines())}
+    expect.same(counted.get("leaf_plain"), 3 * 2 + 1, f"{point}: calls, and the handler's")
+    expect.same(leaves(traces.read(data)), counted, f"{point}: calls")
+
+
+if MACHINE == "x86_64":
+    @cli.case
+    def T8_handlers_in_our_midst(home, expect):
+        """Where a frame is half made, and where return addresses were put back."""
+        for point in ("plt_framed", "plt_bared"):
+            interrupted_at(point, home, expect)
 
 
 @cli.case

@@ -342,6 +342,27 @@ static void backtraces(int times)
 	printf("frames %d\n", first);
 }
 
+/* Whoever interrupts us sends SIGUSR1: the handler looks, and calls. */
+static void look_and_call(int number)
+{
+	void *frames[64];
+
+	CHECK(backtrace(frames, 64) > 2);
+	CHECK(CALL(plain, number) == number + 1);
+}
+
+static void held(int times)
+{
+	int count;
+
+	signal(SIGUSR1, look_and_call);
+	for (int i = 0; i < times; i++) {
+		CALL(back, look_deeper, &count);
+		CHECK(count > 4);
+		CHECK(CALL(plain, i) == i + 1);
+	}
+}
+
 /* ---- modules ------------------------------------------------------------------------------------ */
 
 static int loads(const char *path, int times)
@@ -372,6 +393,7 @@ int main(int argc, char **argv)
 		{ "leaps", leaps }, { "coroutines", coroutines }, { "own_stacks", own_stacks },
 		{ "threads", threads }, { "cancels", cancels }, { "forks", forks },
 		{ "interrupted", interrupted }, { "backtraces", backtraces },
+		{ "held", held },
 	};
 
 	if (strcmp(which, "everything") == 0)
