@@ -17,7 +17,8 @@ _Thread_local struct stamp stamp
 __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	if (!stamp_gate_off() && !stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
+	if (!stamp_gate_off() &&
+	    !stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
 	    !stamp_profile_enter(function, site, sp, after))
 		stamp_enter(function, site, sp, after);
 }
@@ -25,7 +26,8 @@ __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintpt
 __attribute__((noinline)) static void leave_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	if (!stamp_gate_off() && !stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
+	if (!stamp_gate_off() &&
+	    !stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
 	    !stamp_profile_exit(function, site, sp, after))
 		stamp_exit(function, site, sp, after);
 }

@@ -144,7 +144,7 @@ static void what_is_said_of_keys(void **state)
 	bad("level: info\nrnig: 4M\n",
 	    "app.yaml:2: no such key \"rnig\"; did you mean \"ring\"? accepted: capture, to, "
 	    "level, mirror, follow, deep, overflow, ring, exit-timeout, stamp, calls, "
-	    "sample, data");
+	    "sample, data, snapshots");
 	bad_with("zebra: 1\n", "app.yaml:1: no such key \"zebra\"; accepted: capture");
 	bad("\ndisable: 1\n",
 	    "app.yaml:2: disable: not in a file; accepted: the variable HARK_DISABLE");
