@@ -177,8 +177,7 @@ static void tell_samples(const struct samples *s)
 		[TRACE_SAMPLE_GAP_RING] = "the sampler was too slow; ask for fewer a second",
 		[TRACE_SAMPLE_GAP_DISK] = "there was no room on the disk",
 		[TRACE_SAMPLE_GAP_MEMORY] = "more different stacks than the sampler remembers",
-		[TRACE_SAMPLE_GAP_THROTTLE] = "the kernel held them back, since they took too much "
-					      "time",
+		[TRACE_SAMPLE_GAP_THROTTLE] = "the kernel held them back: they took too much time",
 	};
 	char count[UNITS_TEXT];
 
