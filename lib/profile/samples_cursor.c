@@ -52,7 +52,8 @@ static uint32_t common(const struct samples_cursor *c, uint32_t node)
 
 	for (; at && depth < DEPTH_MOST; at = s->nodes[at - 1].parent)
 		depth++;
-	for (at = node; at; at = s->nodes[at - 1].parent, depth--)
+	/* of one that is deeper, the innermost are looked at, as take_path() has them */
+	for (at = node; at && depth; at = s->nodes[at - 1].parent, depth--)
 		if (depth <= c->depth && c->path[depth - 1] == at)
 			return depth;
 	return 0;
