@@ -202,7 +202,7 @@ static bool make_room(struct space_process *p, size_t more)
 {
 	if (p->count + more <= p->room)
 		return true;
-	size_t room = p->room ? 2 * p->room : 32;
+	size_t room = p->room < 16 ? 32 : 2 * p->room; /* a fork has as much as there was */
 	struct space_map *maps =
 		room <= MAPS_MOST ? reallocarray(p->maps, room, sizeof *maps) : NULL;
 	if (!maps)
