@@ -14,13 +14,13 @@
 
 int out_open(struct out *out, const char *dir, const struct trace_samples *head)
 {
-	char path[1024];
+	char path[4096];
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 
-	snprintf(path, sizeof path, "%s/" TRACE_SAMPLES, dir);
-	*out = (struct out){ .fd = open(path, flags, 0600) };
+	bool fits = (size_t)snprintf(path, sizeof path, "%s/" TRACE_SAMPLES, dir) < sizeof path;
+	*out = (struct out){ .fd = fits ? open(path, flags, 0600) : -1 };
 	if (out->fd < 0)
-		return -errno;
+		return fits ? -errno : -ENAMETOOLONG;
 	int error = sysio_write_all(out->fd, head, sizeof *head);
 	out->at = sizeof *head;
 	if (error)
