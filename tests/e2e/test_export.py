@@ -319,6 +319,7 @@ def recorded(home, case):
     subprocess.run(["gcc", "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", "-pthread", "-o",
                     program, os.path.join(GUESTS, "stamps.c")], check=True)
     done = home.run("run", "--stamp", "trace", program, case, ledger)
+    cli.wait_for(lambda: not home.run("ps").stdout)  # the clock's rate is told at the end
     assert done.returncode == 0 and not done.stderr, done
     rows = struct.iter_unpack("<24sq", read(ledger))
     return {name.rstrip(b"\0").decode(): calls for name, calls in rows if name[0]}
