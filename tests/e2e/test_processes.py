@@ -74,7 +74,8 @@ def two_thousand_short_processes(home, expect):
     each = (taken - native) * 1000 / SHORT
     print(f"# {SHORT} processes: natively {native * 1000 / SHORT:.3f} ms each, here {each:+.3f}",
           flush=True)
-    expect(each < BUDGET_MS, f"{each:.3f} ms more for each")
+    budget = max(BUDGET_MS, native * 250 / SHORT)  # a quarter more, where all takes so long
+    expect(each < budget, f"{each:.3f} ms more for each")
 
 
 MAKEFILE = """

@@ -44,7 +44,9 @@ def reported(home, expect, *options):
     """{function: calls}, and {tid: the path inside of which it died}"""
     done = home.run("report", "--format", "json", *options)
     expect.same(done.returncode, 0, f"report: {done.stderr}")
-    expect("cannot be read" not in done.stderr, done.stderr)
+    # Whoever is killed between making a segment and writing its head leaves a place without one.
+    expect(all("has no segment at byte" in line for line in done.stderr.splitlines()
+               if "cannot be read" in line), done.stderr)
     calls = {row["function"]: row["calls"] for row in map(json.loads, done.stdout.splitlines())}
     return calls, {int(tid): inside.split(" › ") for tid, inside in DIED.findall(done.stderr)}
 
