@@ -66,6 +66,9 @@ bool out_room(struct out *out, uint32_t words)
 void out_put(struct out *out, enum trace_sample_record type, uint32_t number, uint32_t value,
 	     const uint64_t *words, uint32_t count)
 {
+	/* Who asked for room knows what he needs; who was wrong in that loses a record, and writes nowhere. */
+	if (count + 1 > OUT_WORDS - out->used)
+		return;
 	out->words[out->used++] = TRACE_SAMPLE_HEAD(type, count + 1, number, value);
 	memcpy(&out->words[out->used], words, count * sizeof *words);
 	out->used += count;
