@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/profile/arcs.h"
+#include "lib/profile/edges_open.h"
 #include "lib/profile/table.h"
 #include "lib/profile/tree.h"
 
@@ -176,6 +177,16 @@ static void on_edge(void *arg, const struct edge *edge)
 	table_edge(arg, edge);
 }
 
+static void on_death(void *arg, const struct trace_thread *thread, const struct call *innermost)
+{
+	const struct call *call = innermost;
+
+	(void)arg;
+	for (uint32_t depth = innermost->depth; call->caller; call = call->caller, depth--)
+		insist(call->depth == depth && *call->function->name, "a chain of names");
+	insist(thread->part_count && call->depth == 0, "which begins outside");
+}
+
 static void walk(struct trace_dir *trace, uint8_t which, int merge)
 {
 	static const char *const only[] = { "0x1*", "m*", NULL }, *const never[] = { "*2?", NULL };
@@ -202,6 +213,7 @@ static void walk(struct trace_dir *trace, uint8_t which, int merge)
 	insist(edges_each(calls, on_edge, edges, &found) == 0, "edges are read");
 	insist(table_sort(edges, TABLE_NAME, &rows, &count) == 0 && count <= found.edges,
 	       "edges have functions");
+	insist(edges_deaths(calls, on_death, NULL) == 0, "deaths are told");
 	table_close(edges);
 	table_close(seen.table);
 	tree_fini(&seen.tree);
