@@ -36,7 +36,8 @@ SHIM_LDFLAGS = -shared -static-libgcc -Wl,-z,now -Wl,-z,defs -Wl,-z,nodelete -Wl
 # ---- sources and products -----------------------------------------------------------------------
 
 # The core is linked as an archive, so that the shim holds only those files of it that it needs.
-CORE_SRC = $(wildcard lib/base/*.c lib/ring/*.c lib/session/*.c lib/stamp/*.c)
+CORE_SRC = $(wildcard lib/base/*.c lib/ring/*.c lib/session/*.c lib/stamp/*.c) \
+	$(addprefix lib/message/,infer.c candidates.c severity.c)
 SHIM_SRC = $(wildcard shim/*.c)
 SHIM_ASM = $(wildcard shim/*.S)
 HARK_SRC = $(wildcard tools/*.c lib/*/*.c)

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/level.h"
 #include "lib/base/parse.h"
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
@@ -246,8 +247,13 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 	    info->kind <= RECORD_SYSLOG)
 		atomic_store(&shim.session.control->spoken, 1);
 	thread_know();
-	int error = ring_append(&shim.session.ring, &shim_thread.author, info, parts, count,
-				&shim.policy);
+	int error = 1;
+	if (__builtin_expect(atomic_load_explicit(&shim.session.control->stack,
+						  memory_order_relaxed) != LEVEL_NONE, 0))
+		error = stack_append(info, parts, count);
+	if (__builtin_expect(error > 0, 1))
+		error = ring_append(&shim.session.ring, &shim_thread.author, info, parts, count,
+				    &shim.policy);
 	if (__builtin_expect(error == 0, 1))
 		return 0;
 	if (error == -EPIPE) {

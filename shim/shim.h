@@ -60,6 +60,10 @@ struct shim_thread {
 	uint64_t borrowed_fds;       /* descriptors 0 to 63 that it made duplicates of captured ones */
 	uint32_t adopt;              /* inside a reporter that writes to a duplicate of descriptor 2 */
 	uintptr_t pages[SHIM_PAGES]; /* known to be readable */
+	uintptr_t stack_low;         /* from here up to our own end the stack is known to be whole */
+	uint16_t line_fd;            /* the line that was begun there … */
+	bool line_open;              /* … is not at its end … */
+	bool line_stack;             /* … and has its stack */
 };
 
 extern struct shim shim;
@@ -131,6 +135,15 @@ int capture_message(const struct record_info *info, const struct iovec *parts, u
 	/* Appends what is no write: 0, or -EPIPE where the program must speak for itself. */
 void capture_settle(enum session_wait what, uint64_t timeout_ns);
 	/* Waits until what was said so far is on the console, or delivered. */
+
+/* stack.c: who says it */
+void stack_begin(void);
+	/* Where the first thread's stack ends. By the constructor. */
+int stack_append(const struct record_info *info, const struct iovec *parts, unsigned count);
+	/* A message together with its call path, where that is wanted and can be had without waiting: as
+	 * ring_append(). 1: nothing was appended, and the caller does it. Async-signal-safe. */
+void stack_unloaded(void);
+	/* A module may have gone, and another come in its place. */
 
 /* memory.c */
 size_t memory_readable(const void *at, size_t bytes);

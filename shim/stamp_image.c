@@ -277,6 +277,7 @@ HOOKED int dlclose(void *handle)
 		plt_closing(false);
 		plt_unloaded();
 		stamp_unloaded();
+		stack_unloaded();
 	}
 	return result;
 }

@@ -462,6 +462,7 @@ void shim_start(void)
 		errno = saved;
 		return;
 	}
+	stack_begin();
 	atomic_store(&shim.stage, SHIM_LISTENING);
 	thread_know();
 	stamp_begin();

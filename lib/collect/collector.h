@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/collect/alarm.h"
+#include "lib/collect/callpath.h"
 #include "lib/collect/checkpoint.h"
 #include "lib/collect/collect.h"
 #include "lib/collect/join.h"
@@ -68,6 +69,7 @@ struct collector {
 	char step[256];             /* of setting up: what is being opened, in words */
 	struct collect_delivery delivery;
 	struct alarm alarm;
+	struct callpath callpath;
 };
 
 enum { STREAM_HOLD_NS = 1000000000 };
@@ -119,6 +121,11 @@ int stream_expire(struct collector *c);
 	/* as deliver_end() and deliver_expire() */
 uint64_t stream_deadline(const struct collector *c);
 	/* CLOCK_MONOTONIC: when stream_expire() has something to do; UINT64_MAX: never */
+
+/* people.c: c->record tells of a process */
+int people_joined(struct collector *c);
+	/* It is there. 0 or -EAGAIN. */
+void people_sandboxed(struct collector *c);
 
 /* losses.c */
 bool losses_announce(struct collector *c, bool at_once);

@@ -215,7 +215,14 @@ static int emit(void *argument, const struct assemble_line *line)
 		.text = line->text + skip,
 		.length = line->length - skip,
 	};
-	return publish(c, &f);
+	const struct callpath_key key = { .pid = line->pid, .tid = line->tid,
+					  .detail = line->detail, .fd = line->fd,
+					  .source = line->source };
+	const struct callpath_stack *stack = callpath_of(c, &key, level, &f.message);
+	int result = publish(c, &f);
+	if (!result && line->ended)
+		callpath_done(c, stack);
+	return result;
 }
 
 /* ---- records ------------------------------------------------------------------------------------ */
@@ -252,15 +259,19 @@ static int deliver_text(struct collector *c)
 		.count = r->bytes,
 	};
 	size_t done = c->state.done;
+	c->callpath.feeding = true;
 	int result = assemble_feed(&c->lines, &in, &done, emit, c);
+	c->callpath.feeding = false;
 	c->state.done = done;
+	if (!result)
+		callpath_keep(c);
 	return result;
 }
 
 /* What is a message by itself: said by syslog() or hark_log(), in one record or in several. */
 struct said {
 	uint8_t kind;
-	uint32_t pid, tid, detail;
+	struct callpath_key key;
 	int64_t time_ns;
 	uint64_t ticks;
 	const char *bytes;
@@ -284,18 +295,22 @@ static int publish_said(struct collector *c, const struct said *s)
 	f.message = (struct message){
 		.time_ns = forward(c, s->time_ns),
 		.ticks = s->ticks,
-		.level = (enum level)(s->detail & 7),
+		.level = (enum level)(s->key.detail & 7),
 		.source = is_syslog ? "syslog" : "log",
-		.pid = (pid_t)s->pid,
-		.tid = (pid_t)s->tid,
-		.comm = comm_of(c, s->pid),
+		.pid = (pid_t)s->key.pid,
+		.tid = (pid_t)s->key.tid,
+		.comm = comm_of(c, s->key.pid),
 		.ident = s->ident_bytes ? s->bytes : "",
-		.facility = is_syslog && s->detail >> 3 < 24 ? (int)(s->detail >> 3) : -1,
+		.facility = is_syslog && s->key.detail >> 3 < 24 ? (int)(s->key.detail >> 3) : -1,
 		.partial = s->partial,
 		.text = s->bytes + s->ident_bytes,
 		.length = s->count - s->ident_bytes,
 	};
-	return publish(c, &f);
+	const struct callpath_stack *stack = callpath_of(c, &s->key, f.message.level, &f.message);
+	int result = publish(c, &f);
+	if (!result)
+		callpath_done(c, stack);
+	return result;
 }
 
 static int deliver_message(struct collector *c)
@@ -306,19 +321,26 @@ static int deliver_message(struct collector *c)
 	if (result)
 		return result < 0 ? result : 0;
 	const struct said said = {
-		.kind = r->kind, .pid = r->pid, .tid = r->tid, .detail = r->detail,
+		.kind = r->kind,
+		.key = { .pid = r->pid, .tid = r->tid, .detail = r->detail, .fd = r->fd,
+			 .source = r->source },
 		.time_ns = deliver_time_of(c), .ticks = r->ticks,
 		.bytes = r->payload, .count = r->bytes,
 		.ident_bytes = ident_of(r->kind, r->flags & RECORD_CONTINUES, r->payload, r->bytes),
 		.partial = r->flags & RECORD_MORE,
 	};
-	return publish_said(c, &said);
+	c->callpath.feeding = true;
+	result = publish_said(c, &said);
+	c->callpath.feeding = false;
+	return result;
 }
 
 int deliver_joined(struct collector *c, const struct joined *j, size_t *kept)
 {
 	const struct said said = {
-		.kind = j->kind, .pid = j->pid, .tid = j->tid, .detail = j->detail,
+		.kind = j->kind,
+		.key = { .pid = j->pid, .tid = j->tid, .detail = j->detail, .fd = j->fd,
+			 .source = j->source },
 		.time_ns = j->time_ns, .ticks = j->ticks, .bytes = j->text, .count = j->bytes,
 		.ident_bytes = ident_of(j->kind, j->continued, j->text, j->bytes),
 		.partial = !j->whole,
@@ -398,35 +420,6 @@ uint32_t deliver_note(struct collector *c, enum level level, const char *text, u
 	return sinks;
 }
 
-static int joined(struct collector *c)
-{
-	const struct reader_record *r = &c->record;
-	struct record_join join = { 0 };
-
-	memcpy(&join, r->payload, r->bytes < sizeof join ? r->bytes : sizeof join);
-	join.comm[sizeof join.comm - 1] = join.path[sizeof join.path - 1] = 0;
-	/* Somebody else had the number before: what he left is not continued. So it is with every new child;
-	 * a new image goes on where the process lives that we know. */
-	if ((r->detail == JOIN_CHILD || watch_has_ended(&c->watch, r->pid)) &&
-	    deliver_end(c, r->pid) != 0)
-		return -EAGAIN;
-	if (watch_joined(&c->watch, r->pid, &join))
-		c->reader.tids_known = false;
-	return 0;
-}
-
-/* Behind a seccomp filter, or not after all: the filter was refused. */
-static void sandbox(struct collector *c)
-{
-	const struct reader_record *r = &c->record;
-
-	watch_sandboxed(&c->watch, r->pid, r->detail != 0);
-	if (r->detail)
-		c->state.sandboxes++;
-	else if (c->state.sandboxes)
-		c->state.sandboxes--;
-}
-
 int deliver_record(struct collector *c)
 {
 	const struct reader_record *r = &c->record;
@@ -434,6 +427,8 @@ int deliver_record(struct collector *c)
 
 	if (result)
 		return result;
+	if (r->kind <= RECORD_SYSLOG && !callpath_take(c))
+		return 0; /* of what is said next */
 	switch (r->kind) {
 	case RECORD_TEXT:
 		result = deliver_text(c);
@@ -445,8 +440,11 @@ int deliver_record(struct collector *c)
 	case RECORD_STAMP:
 		result = deliver_stamp(c);
 		break;
+	case RECORD_MODULE:
+		callpath_module(c);
+		break;
 	case RECORD_JOIN:
-		result = joined(c);
+		result = people_joined(c);
 		break;
 	case RECORD_NOTE:
 		result = note(c, r);
@@ -455,7 +453,7 @@ int deliver_record(struct collector *c)
 		result = r->pid ? deliver_end(c, r->pid) : 0;
 		break;
 	case RECORD_SANDBOX:
-		sandbox(c);
+		people_sandboxed(c);
 		break;
 	case RECORD_CLOSED:
 		c->look_at_console = true;

@@ -243,6 +243,7 @@ void setup_close(struct collector *c)
 	if (c->lines.buckets)
 		assemble_fini(&c->lines);
 	join_fini(&c->joins);
+	callpath_close(c);
 	checkpoint_close(&c->file);
 	reader_close(&c->reader);
 	session_leave(&c->session);

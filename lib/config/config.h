@@ -29,6 +29,7 @@ struct config {
 	char sinks[4096];          /* the specifications as given, separated by blanks */
 	bool sinks_by_option;      /* --to adds to what other --to gave, and replaces the rest */
 	enum level level;          /* LEVEL_NONE: nothing passes */
+	enum level stack;          /* LEVEL_NONE: of no message */
 	bool mirror;
 	bool follow_number;
 	bool deep;

@@ -40,6 +40,20 @@ static void origin(struct text *out, const struct message *m)
 	}
 }
 
+static void stack(struct text *out, const struct message *m)
+{
+	const char *at = m->stack, *end = at + m->stack_bytes;
+
+	LITERAL(out, ",\"stack\":[");
+	for (; at < end; at += strlen(at) + 1) {
+		if (at > m->stack)
+			text_char(out, ',');
+		text_char(out, '"');
+		string(out, at);
+	}
+	text_char(out, ']');
+}
+
 static void render(struct format *f, const struct message *m, struct text *out)
 {
 	const char *facility = facility_name(m->facility);
@@ -70,6 +84,8 @@ static void render(struct format *f, const struct message *m, struct text *out)
 		text_u64(out, m->step);
 		text_char(out, '}');
 	}
+	if (m->stack_bytes)
+		stack(out, m);
 	LITERAL(out, "}\n");
 }
 
@@ -78,7 +94,7 @@ static size_t bound(const struct format *f, const struct message *m)
 	size_t strings = strlen(m->source) + strlen(m->comm) + strlen(m->ident);
 
 	(void)f;
-	return FRAME_MOST + ESCAPE_JSON_MOST * (m->length + strings);
+	return FRAME_MOST + ESCAPE_JSON_MOST * (m->length + strings + m->stack_bytes);
 }
 
 const struct format_ops format_json = { .render = render, .bound = bound };

@@ -29,17 +29,25 @@ static void set(struct unwind_stack *s, unsigned number, uint64_t value)
 	s->known |= UINT64_C(1) << number;
 }
 
+static bool load_of(const void *bytes, uint64_t from, size_t count, uint64_t address, uint64_t *value)
+{
+	uint64_t at = address - from;
+
+	if (address < from || count < sizeof *value || at > count - sizeof *value)
+		return false;
+	memcpy(value, (const char *)bytes + at, sizeof *value);
+	return true;
+}
+
 static bool load(struct walk *w, uint64_t address, uint64_t *value)
 {
 	const struct unwind_stack *s = w->s;
-	uint64_t at = address - s->address;
 
-	if (address < s->address || s->count < sizeof *value || at > s->count - sizeof *value) {
-		w->outside = address >= s->address;
-		return false;
-	}
-	memcpy(value, (const char *)s->bytes + at, sizeof *value);
-	return true;
+	if (load_of(s->bytes, s->address, s->count, address, value) ||
+	    load_of(s->other.bytes, s->other.address, s->other.count, address, value))
+		return true;
+	w->outside = address >= s->address;
+	return false;
 }
 
 /* ---- expressions ------------------------------------------------------------------------------- */

@@ -52,6 +52,11 @@ struct unwind_stack {
 	const void *bytes;         /* the copy */
 	uint64_t address;          /* where its first byte stood: usually the stack pointer */
 	size_t count;
+	struct {                   /* where a signal's handler has a stack of its own: that interrupted */
+		const void *bytes;
+		uint64_t address;
+		size_t count;
+	} other;
 };
 
 struct unwind_frame {

@@ -29,6 +29,8 @@ struct message {
 	bool terminal;        /* holds what is meant for a terminal alone (see format_pretty) */
 	const char *text;     /* without the final newline; any bytes, NUL too; newlines only from syslog */
 	size_t length;
+	const char *stack;    /* functions that it was said from, the innermost first, each ended by NUL … */
+	size_t stack_bytes;   /* … all together; 0: not known */
 	uint64_t stamp_id, step; /* of a public stamp; stamp_id 0: it is none */
 };
 

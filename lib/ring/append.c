@@ -349,10 +349,19 @@ static inline void prefetch_ahead(const char *end)
 #endif
 }
 
-static int append_record(struct ring *ring, struct ring_author *author,
-			 const struct record_info *info, const struct iovec *parts, unsigned count,
-			 size_t skip, size_t bytes, unsigned flags,
-			 const struct ring_policy *policy)
+/* What goes into a record: parts, or, where there is a `make`, what that makes. */
+struct source {
+	const struct iovec *parts;
+	unsigned count;
+	size_t skip;
+	void (*make)(void *arg, char *payload);
+	void *arg;
+};
+
+static inline __attribute__((always_inline)) int
+append_record(struct ring *ring, struct ring_author *author, const struct record_info *info,
+	      const struct source *from, size_t bytes, unsigned flags,
+	      const struct ring_policy *policy)
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	uint64_t need = (RECORD_HEADER + bytes + RECORD_UNIT - 1) & ~(uint64_t)(RECORD_UNIT - 1);
@@ -382,41 +391,63 @@ static int append_record(struct ring *ring, struct ring_author *author,
 		COPY_STORE(record->detail, info->detail);
 		COPY_STORE(record->fd, info->fd);
 		COPY_STORE(record->source, info->source);
-		COPY_STORE(record->kind_flags, (uint8_t)(info->kind << 4 | info->flags | flags));
+		COPY_STORE(record->kind_flags, (uint8_t)(info->kind << 4 | flags));
 		TESTPOINT(ring_filling);
-		if (__builtin_expect(count == 1 && bytes, 1))
-			copy_in(record->payload, (const char *)parts->iov_base + skip, bytes);
+		if (from->make)
+			from->make(from->arg, record->payload);
+		else if (__builtin_expect(from->count == 1 && bytes, 1))
+			copy_in(record->payload, (const char *)from->parts->iov_base + from->skip,
+				bytes);
 		else
-			copy_parts(record->payload, parts, count, skip, bytes);
+			copy_parts(record->payload, from->parts, from->count, from->skip, bytes);
 		TESTPOINT(ring_filled);
 	} while (__builtin_expect(!commit(author, depth, &place), 0)); /* revoked: say it again */
 	TESTPOINT(ring_committed);
 	return 0;
 }
 
+/* pairs with the reader's store of READER_ASLEEP before it looks at the ring once more */
+static inline void wake_reader(struct ring *ring, const struct ring_policy *policy)
+{
+	if (__builtin_expect(atomic_load(&ring->shared->reader) == READER_ASLEEP, 0) &&
+	    !policy->no_calls)
+		ring_poke(ring);
+}
+
 int ring_append(struct ring *ring, struct ring_author *author, const struct record_info *info,
 		const struct iovec *parts, unsigned count, const struct ring_policy *policy)
 {
-	size_t total = 0, done = 0;
-	int error;
+	struct source from = { .parts = parts, .count = count };
+	size_t total = 0;
 
 	for (unsigned i = 0; i < count; i++)
 		total += parts[i].iov_len;
 	do {
-		size_t bytes = total - done;
-		unsigned flags = done ? RECORD_CONTINUES : 0;
+		size_t bytes = total - from.skip;
+		unsigned flags = info->flags | (from.skip ? RECORD_CONTINUES : 0u);
 		if (__builtin_expect(bytes > ring->most_payload, 0)) {
 			bytes = ring->most_payload;
 			flags |= RECORD_MORE;
 		}
-		error = append_record(ring, author, info, parts, count, done, bytes, flags, policy);
+		int error = append_record(ring, author, info, &from, bytes, flags, policy);
 		if (__builtin_expect(error != 0, 0))
 			return error;
-		done += bytes;
-	} while (done < total);
-	/* pairs with the reader's store of READER_ASLEEP before it looks at the ring once more */
-	if (__builtin_expect(atomic_load(&ring->shared->reader) == READER_ASLEEP, 0) &&
-	    !policy->no_calls)
-		ring_poke(ring);
+		from.skip += bytes;
+	} while (from.skip < total);
+	wake_reader(ring, policy);
 	return 0;
+}
+
+int ring_append_made(struct ring *ring, struct ring_author *author, const struct record_info *info,
+		     void (*make)(void *arg, char *payload), void *arg, size_t bytes,
+		     const struct ring_policy *policy)
+{
+	const struct source from = { .make = make, .arg = arg };
+
+	if (bytes > ring->most_payload)
+		return -EAGAIN;
+	int error = append_record(ring, author, info, &from, bytes, info->flags, policy);
+	if (!error)
+		wake_reader(ring, policy);
+	return error;
 }

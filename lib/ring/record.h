@@ -53,6 +53,7 @@ enum record_kind {
 	RECORD_SANDBOX, /* from here on the process may not wake anybody; detail 0: it may after all */
 	RECORD_IMAGE,   /* the process is about to become, or start, the program of that path */
 	RECORD_STAMP,   /* hark_stamp(): struct record_stamp, text */
+	RECORD_MODULE,  /* a file that is loaded in the process: struct record_module, build-id, path */
 	RECORD_KIND_NR
 };
 
@@ -60,6 +61,7 @@ enum record_flags {
 	RECORD_MORE = 1,      /* the same call's next bytes follow in another record of this thread */
 	RECORD_CONTINUES = 2, /* not the first of its call */
 	RECORD_MIRRORED = 4,  /* the bytes are on the original descriptor already */
+	RECORD_STACK = 8,     /* in front of the bytes stands who said them: struct record_stack */
 };
 
 struct record {
@@ -96,6 +98,29 @@ _Static_assert(offsetof(struct record_join, path) == 28, "as on every machine");
 struct record_stamp {
 	uint64_t id, step;
 };
+
+struct record_module {
+	uint64_t start, end;
+	uint32_t build_bytes, path_bytes; /* both follow */
+};
+
+/* Where a message was said: registers, and of one stack or two (a handler's own, and the one that its
+ * signal interrupted) those words that may be addresses. Of each piece there is a bit for each word, 64
+ * in a word of their own, the lowest first; behind them stand the words that have their bit set. */
+enum { RECORD_STACK_PIECES = 2, RECORD_STACK_WORDS = 8192, RECORD_STACK_REGISTERS = 33 };
+
+struct record_stack {
+	uint32_t bytes;       /* of all this with its pieces; the message begins behind */
+	uint16_t machine;     /* e_machine of ELF */
+	uint16_t pieces;
+	uint64_t pc, reg[RECORD_STACK_REGISTERS]; /* by DWARF numbers; 0: not kept over calls */
+	struct record_stack_piece {
+		uint64_t address;
+		uint32_t words; /* that it spans: a multiple of 64, RECORD_STACK_WORDS at most */
+		uint32_t kept;
+	} piece[RECORD_STACK_PIECES];
+};
+_Static_assert(sizeof(struct record_stack) == 312, "as on every machine");
 
 static inline uint64_t claim_make(uint64_t number, uint64_t units, uint64_t tid, uint64_t state)
 {

@@ -96,7 +96,7 @@ struct record_info {
 	uint16_t fd;
 	uint8_t source;
 	uint8_t kind;
-	uint8_t flags;          /* RECORD_MIRRORED */
+	uint8_t flags;          /* RECORD_MIRRORED, RECORD_STACK */
 	uint32_t detail;
 };
 
@@ -117,6 +117,12 @@ int ring_append(struct ring *ring, struct ring_author *author, const struct reco
 	 * returns 0, the message is in the ring and survives this process. -EAGAIN: lost by policy.
 	 * -EPIPE: no reader is to be expected; what was appended so far stays.
 	 * Async-signal-safe, nests, keeps no lock; errno is untouched. */
+
+int ring_append_made(struct ring *ring, struct ring_author *author, const struct record_info *info,
+		     void (*make)(void *arg, char *payload), void *arg, size_t bytes,
+		     const struct ring_policy *policy);
+	/* The same, where the bytes are made in their place: by make(), perhaps more than once, which must
+	 * write all of them. One record: -EAGAIN, too, where they are more than one holds. */
 
 void ring_poke(struct ring *ring);
 	/* ends the reader's nap or sleep */

@@ -261,6 +261,29 @@ struct space_map *space_map(struct space *s, struct space_process *p, uint64_t s
 	return m;
 }
 
+struct space_map *space_module(struct space *s, struct space_process *p, uint64_t start,
+			       uint64_t end, const char *path, const char *build_id)
+{
+	uint64_t build = 0;
+
+	for (const char *c = build_id; *c; c++) /* two builds of a path are two files */
+		build = (build ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	struct space_file *file = space_file(s, path, UINT64_MAX, build);
+	if (!file)
+		return NULL;
+	if (!file->opened && build) {
+		char *id = strdup(build_id);
+		if (!id)
+			return NULL;
+		free(file->build_id);
+		file->build_id = id;
+	}
+	struct space_map *m = space_map(s, p, start, end - start, 0, file);
+	if (m)
+		m->shift = -(int64_t)start;
+	return m;
+}
+
 bool space_find(void *process, uint64_t address, struct unwind_place *place)
 {
 	const struct space_process *p = process;

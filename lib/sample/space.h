@@ -77,6 +77,10 @@ struct space_map *space_map(struct space *space, struct space_process *process, 
 			    uint64_t bytes, uint64_t at, struct space_file *file);
 	/* at: the byte of the file that is first. What was mapped there before is not there any more.
 	 * NULL: without memory */
+struct space_map *space_module(struct space *space, struct space_process *process, uint64_t start,
+			       uint64_t end, const char *path, const char *build_id);
+	/* The whole of a module, as its process's loader has it. build_id: in hexadecimal. NULL: without
+	 * memory */
 bool space_find(void *process, uint64_t address, struct unwind_place *place);
 	/* an unwind_find; place->number is the file's */
 int space_read(struct space *space, pid_t pid);

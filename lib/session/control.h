@@ -110,6 +110,7 @@ struct control {
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */
 	_Atomic uint32_t spoken; /* somebody has said something: there is what to wait for at exit */
+	_Atomic int32_t stack;   /* messages of this level or worse bear their call path; enum level */
 
 	/* the collector and its guardian */
 	_Alignas(64) _Atomic int32_t collector_pid;

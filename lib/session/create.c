@@ -95,6 +95,7 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	c->overflow_ns = config->overflow_ns;
 	c->exit_timeout_ns = config->exit_timeout_ns;
 	c->level = config->level;
+	atomic_store(&c->stack, config->stack);
 	choose_files(c, &config->capture);
 	c->console = writes_to_console(config->sinks);
 	if (c->console && plan->console_fd >= 0 && fstat(plan->console_fd, &st) == 0) {

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Messages with the functions that they were said from (--stack). Speaks TAP."""
+# limit: 120
+
+import json
+import os
+import re
+import subprocess
+
+import cli
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+CHAIN = ["inner", "outer", "main"]
+
+
+def built(home, *flags, source="callpath.c", name="program", optimise="-O2"):
+    path = os.path.join(home.top, name)
+    compiler = "g++" if source.endswith(".cc") else "gcc"
+    subprocess.run([compiler, optimise, "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unused-value",
+                    "-o", path, os.path.join(GUESTS, source), *flags], check=True)
+    return path
+
+
+def listened(home, *command, options=("--stack", "error"), env=None):
+    """The messages; the session is over."""
+    out = os.path.join(home.top, "out.json")
+    if os.path.exists(out):
+        os.unlink(out)
+    home.run("run", *options, "--to", f"file:{out}?format=json", "--", *command, env=env or {})
+    cli.wait_for(lambda: not os.path.isdir(home.runtime) or not os.listdir(home.runtime))
+    with open(out, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def said(home, *command, late=True, **how):
+    """The same. Where names came too late, on a machine with much else to do, it is said again."""
+    for _ in range(5):
+        found = listened(home, *command, **how)
+        if not late or not any(re.search(r"libc.*\+0x|program\+0x", frame) for m in found
+                               for frame in m.get("stack", [])[-2:]):
+            break
+    return found
+
+
+def functions(message):
+    return [re.sub(r" \(.*", "", frame) for frame in message.get("stack", [])]
+
+
+def stacks(home, *command, **how):
+    return [(m["msg"][:30], functions(m)) for m in said(home, *command, **how)]
+
+
+@cli.case
+def ways(home, expect):
+    """each way to speak, from main › outer › inner; file and line"""
+    program = built(home)
+    for way, text in (("write", "error: said by write"), ("fprintf", "error: said by fprintf 1"),
+                      ("perror", "error: said by perror: Success"), ("syslog", "said by syslog"),
+                      ("writev", "error: in parts")):
+        found = said(home, program, way)
+        expect.same([m["msg"] for m in found], [text], way)
+        names = functions(found[0])
+        if names and names[0] == "put":
+            names = names[1:]
+        expect.same(names, CHAIN, way)
+        expect(all(re.search(r" \(callpath\.c:\d+\)$", f) for f in found[0]["stack"]), found)
+    expect.same(list(found[0])[-1], "stack", "the last key")
+
+
+@cli.case
+def lines(home, expect):
+    """which of a program's messages have one"""
+    program = built(home)
+    expect.same(stacks(home, program, "below"), [("warning: that is less", []), ("nothing", [])],
+                "less severe")
+    expect.same([bool(s) for _, s in stacks(home, program, "below", options=("--stack", "warning"))],
+                [True, False], "from warnings on")
+    expect.same(stacks(home, program, "write", options=()), [("error: said by write", [])], "off")
+    expect.same([bool(s) for _, s in stacks(home, program, "write", options=(),
+                                            env={"HARK_STACK": "error"})], [True], "by the variable")
+    for way, text in (("pieces", "error: in pieces"), ("tail", "error: without an end"),
+                      ("long", "error: long xxxxxxxxxxxxxxxxxx")):
+        found = stacks(home, program, way)
+        expect.same(found[0][0], text, way)
+        expect.same(found[0][1][-3:], CHAIN, way)
+        expect.same([s for _, s in found[1:]], [[] for _ in found[1:]], way)
+    expect.same([bool(s) for _, s in stacks(home, program, "many")], [False, True, False, True],
+                "lines of one write")
+
+
+@cli.case
+def places(home, expect):
+    """threads, handlers, deep recursion, coroutines, forked children"""
+    program = built(home, "-fomit-frame-pointer")
+    expect.same(stacks(home, program, "thread")[0][1][-3:], ["inner", "outer", "in_thread"], "thread")
+    for command in (("handler",), ("altstack",), ("thread", "altstack")):
+        names = stacks(home, program, *command)[0][1]
+        expect("on_signal" in names, names)
+        expect("interrupted" in names and names.index("on_signal") < names.index("interrupted"), names)
+        expect.same(names[-1], "in_thread" if command[0] == "thread" else "main", "the outermost")
+    names = stacks(home, program, "deep", "20")[0][1]
+    expect.same([n for n in names if n != "put"], 21 * ["deeper"] + ["main"], "recursion")
+    names = stacks(home, program, "deep", "5000")[0][1]
+    expect.same((names[-1], len(names) > 100), ("[deeper]", True), "recursion beyond all bounds")
+    expect("in_coroutine" in stacks(home, program, "coroutine")[0][1], "coroutine")
+    found = said(home, program, "fork")
+    expect.same([functions(m)[-3:] for m in found], [CHAIN, CHAIN], "parent and child")
+    expect.same(len({m["pid"] for m in found}), 2, "processes")
+
+
+@cli.case
+def deaths(home, expect):
+    """who is gone when he is asked where he was"""
+    program = built(home)
+    plugin = built(home, "-shared", "-fPIC", source="callpath_plug.c", name="plug.so")
+    for way in ("abort", "kill"):
+        found = stacks(home, program, way)
+        expect.same(found[0][1][-3:], CHAIN, way)
+    expect.same(stacks(home, program, "plugin", plugin)[0][1], ["plugged_in", "main"], "a plugin")
+
+
+@cli.case
+def builds(home, expect):
+    """other languages; without symbols"""
+    names = stacks(home, built(home, source="callpath.cc", name="shop"))[0][1]
+    own = [n for n in names if "std::" not in n.split("(")[0].split("<")[0]]
+    expect.same(own[-1], "main", names)
+    expect(any("shop::Till::refuse" in n for n in own), names)
+    expect(any("shop::each<int>" in n for n in own), names)
+    program = built(home, "-s", name="stripped")
+    names = stacks(home, program, "write")[0][1]
+    expect.same([n.split("+")[0] for n in names[-3:]], 3 * ["stripped"], "module+offset")
+    expect(all(re.fullmatch(r"stripped\+0x[0-9a-f]+", n) for n in names[-3:]), names)
+    names = stacks(home, built(home, "-s", "-rdynamic", name="dynamic"), "write")[0][1]
+    expect.same(names[-3:], CHAIN, "by .dynsym")
+    names = stacks(home, built(home, "-no-pie", "-fcf-protection=none", name="fixed"), "write")[0][1]
+    expect.same(names[-3:], CHAIN, "not PIE")
+
+
+@cli.case
+def small_ring(home, expect):
+    """where there is no room for stacks, the messages come all the same"""
+    program = built(home)
+    loop = f"for i in $(seq 40); do {program} write; done"
+    found = said(home, "sh", "-c", loop, options=("--stack", "error", "--ring", "64K"))
+    expect.same([m["msg"] for m in found], 40 * ["error: said by write"], "messages")
+
+
+@cli.case
+def python(home, expect):
+    """an unmodified program"""
+    found = said(home, "python3", "-c", "import os; os.write(2, b'error: said by python\\n')")
+    expect.same(found[0]["msg"], "error: said by python", "message")
+    expect(len(found[0]["stack"]) > 5, found)
+    expect(not found[0]["stack"][-1].startswith("["), found)
+
+
+if __name__ == "__main__":
+    cli.main(__doc__)
