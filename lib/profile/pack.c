@@ -90,18 +90,39 @@ static int open_new(struct pack *p, const struct stat *st)
 	return futimens(p->to, times) == 0 ? 0 : -errno;
 }
 
+static bool is_text(const char *plain)
+{
+	return strcmp(plain, TRACE_MESSAGES) == 0;
+}
+
+static int open_packer(struct pack *p, const char *plain)
+{
+	p->work->packer = packer_open(p->to, is_text(plain) ? 3 : 1);
+	return p->work->packer ? 0 : -ENOMEM;
+}
+
+/* Whether somebody was cut off when all that was missing was to remove the packed one: 1, 0, or -EEXIST
+ * where what bears the name is something else. */
+static int is_finished(const struct pack *p)
+{
+	const struct packed *packed = &p->work->packed;
+	struct stat st;
+
+	if (fstatat(p->dir, p->new, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == packed->frames[packed->count].from ?
+		       1 :
+		       -EEXIST;
+}
+
 static int open_work(struct pack *p, const char *plain)
 {
-	bool text = strcmp(plain, TRACE_MESSAGES) == 0;
-
 	p->work = calloc(1, sizeof *p->work);
 	if (!p->work)
 		return -ENOMEM;
-	p->work->piece = text ? PIECE : STORE_FRAME;
-	if (!p->unpack) {
-		p->work->packer = packer_open(p->to, text ? 3 : 1);
-		return p->work->packer ? 0 : -ENOMEM;
-	}
+	p->work->piece = is_text(plain) ? PIECE : STORE_FRAME;
+	if (!p->unpack)
+		return 0;
 	p->work->unpacker = unpacker_open();
 	if (!p->work->unpacker)
 		return -ENOMEM;
@@ -120,13 +141,19 @@ int pack_begin(struct pack *p, int dir, const char *plain, bool unpack)
 	snprintf(p->new, sizeof p->new, "%s%s", plain, unpack ? "" : PACKED_SUFFIX);
 	snprintf(p->beside, sizeof p->beside, "%s" BESIDE, p->new);
 	int rc = open_old(p, &st);
-	if (rc == 0 && unpack && faccessat(dir, p->new, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (rc == 0)
+		rc = open_work(p, plain);
+	if (rc == 0 && unpack)
+		rc = is_finished(p);
+	if (rc == 1) {
 		p->state = PACK_SYNC_NAME;
 		return 0;
 	}
 	if (rc == 0)
 		rc = open_new(p, &st);
-	return rc == 0 ? open_work(p, plain) : rc;
+	if (rc == 0 && !unpack)
+		rc = open_packer(p, plain);
+	return rc;
 }
 
 void pack_end(struct pack *p)

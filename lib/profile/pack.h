@@ -31,7 +31,8 @@ bool pack_wants(const char *name, char plain[PACK_NAME], bool *packed);
 	/* Whether it is a file that is packed, or one that was: its name without .zst, and which of them. */
 int pack_begin(struct pack *pack, int dir, const char *plain, bool unpack);
 	/* dir: of the directory, the caller's. 0; -ENOENT: there is nothing to do; -EINVAL: no plain file;
-	 * -EEXIST: a folder is in the way; -EBADMSG: packed, and damaged; -EPROTO: or not packed by us;
+	 * -EEXIST: a folder is in the way, or, where it is to be unpacked, a NAME that is not what NAME.zst
+	 * holds; -EBADMSG: packed, and damaged; -EPROTO: or not packed by us;
 	 * -ENOMEM, or what the system says. Whatever comes of it, pack_end() follows. */
 int pack_step(struct pack *pack);
 	/* One step. 1: there are more; 0: done; -EBUSY: somebody writes to the file; else as pack_begin() and

@@ -168,25 +168,53 @@ static int measure(const uint8_t *bytes, size_t count, uint64_t *takes, uint64_t
 	return ZSTD_isError(size) || *holds > PACKED_FRAME_MOST ? -EBADMSG : 0;
 }
 
+/* What is read of a file at once: a frame that is cut off by its end is read again from its beginning, so
+ * it has room for many that are whole. */
+struct window {
+	int fd;
+	uint8_t *bytes;
+	uint64_t at, size;         /* where it lies in the file, and how long that is */
+	size_t count;
+};
+
+enum { WINDOW = 8 * TAKES_MOST };
+
+static int move_window(struct window *w, uint64_t to)
+{
+	w->at = to;
+	w->count = w->size - to < WINDOW ? (size_t)(w->size - to) : WINDOW;
+	return read_all(w->fd, w->bytes, w->count, to);
+}
+
+static int measure_at(struct window *w, uint64_t at, uint64_t *takes, uint64_t *holds)
+{
+	int rc = at < w->at + w->count ? 0 : move_window(w, at);
+
+	for (; rc == 0; rc = move_window(w, at)) {
+		size_t offset = (size_t)(at - w->at);
+		rc = measure(w->bytes + offset, w->count - offset, takes, holds);
+		if (rc == 0 || offset == 0 || w->at + w->count == w->size)
+			break;
+	}
+	return rc;
+}
+
 static int read_frames(struct packed *packed, int fd, uint64_t bytes)
 {
-	uint8_t *window = malloc(TAKES_MOST);
+	struct window w = { .fd = fd, .bytes = malloc(WINDOW), .size = bytes };
 	uint64_t at = 0, takes = 0, holds = 0;
 	size_t room = 0;
-	int rc = window ? 0 : -ENOMEM;
+	int rc = w.bytes ? 0 : -ENOMEM;
 
 	while (rc == 0 && at < bytes) {
-		size_t count = bytes - at < TAKES_MOST ? (size_t)(bytes - at) : TAKES_MOST;
-		rc = read_all(fd, window, count, at);
-		if (rc == 0)
-			rc = measure(window, count, &takes, &holds);
-		if (rc == 0 && takes > bytes - at)
+		rc = measure_at(&w, at, &takes, &holds);
+		if (rc == 0 && (takes > bytes - at || packed->count == TABLE_FRAMES))
 			rc = -EBADMSG;
 		if (rc == 0)
 			rc = add(packed, &room, takes, holds);
 		at += takes;
 	}
-	free(window);
+	free(w.bytes);
 	if (rc != -EBADMSG || packed->count == 0)
 		return packed->count ? rc : -EBADMSG;
 	packed->cut = true; /* behind what there is */

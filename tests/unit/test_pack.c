@@ -166,13 +166,32 @@ static void both_are_there(void **state)
 	struct home *h = *state;
 
 	pack_case_write(&h->c, "image.1.zst", "something older", 15);
-	assert_int_equal(pack_case_pack(&h->c, "image.1", true), 0);
-	assert_alone(h, "image.1");
-	assert_readable(h);
-	pack_case_write(&h->c, "image.1.zst", "something older", 15);
 	assert_int_equal(pack_case_pack(&h->c, "image.1", false), 0);
 	assert_alone(h, "image.1.zst");
 	assert_readable(h);
+}
+
+/* The packed one is not given up for whatever bears the name that it would get. */
+static void what_is_not_the_same_stays(void **state)
+{
+	struct home *h = *state;
+
+	assert_int_equal(pack_case_pack(&h->c, "image.1", false), 0);
+	assert_int_equal(mkdirat(h->c.dir, "image.1", 0700), 0);
+	assert_int_equal(pack_case_pack(&h->c, "image.1", true), -EEXIST);
+	assert_int_equal(unlinkat(h->c.dir, "image.1", AT_REMOVEDIR), 0);
+	assert_int_equal(symlinkat("image.1.zst", h->c.dir, "image.1"), 0);
+	assert_int_equal(pack_case_pack(&h->c, "image.1", true), -EEXIST);
+	assert_int_equal(unlinkat(h->c.dir, "image.1", 0), 0);
+	pack_case_write(&h->c, "image.1", "shorter", 7);
+	assert_int_equal(pack_case_pack(&h->c, "image.1", true), -EEXIST);
+	assert_int_equal(unlinkat(h->c.dir, "image.1", 0), 0);
+	assert_alone(h, "image.1.zst");
+	assert_readable(h);
+	pack_case_write(&h->c, "image.1", "whatever", 8);
+	pack_case_write(&h->c, "image.1.zst", "something older", 15);
+	assert_int_equal(pack_case_pack(&h->c, "image.1", true), -EPROTO);
+	assert_true(pack_case_there(&h->c, "image.1.zst"));
 }
 
 static void what_changes_meanwhile_stays(void **state)
@@ -252,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(which_files),	     CASE(there_and_back),
 		CASE(cut_off),			     CASE(both_are_there),
+		CASE(what_is_not_the_same_stays),
 		CASE(what_changes_meanwhile_stays), CASE(what_is_damaged_stays),
 		CASE(no_room),			     CASE(links_are_not_followed),
 	};

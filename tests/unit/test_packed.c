@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <time.h>
 #include <zstd.h>
 
 #include "lib/profile/packed.h"
@@ -251,6 +252,29 @@ static void frames_of_others(void **state)
 	free(file);
 }
 
+/* Millions of the shortest frames there are: each is looked at once, not a window of the file for each. */
+static void frames_of_nothing(void **state)
+{
+	enum { MANY = 1 << 21 };
+	struct home *h = *state;
+	uint8_t *file = calloc(MANY, HEAD);
+	struct packed packed;
+	struct timespec begin, end;
+
+	for (size_t i = 0; i < MANY; i++)
+		memcpy(file + i * HEAD, "\x50\x2a\x4d\x18", 4);
+	pack_case_write(&h->c, "f", file, (size_t)MANY * HEAD);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+	int fd = openat(h->c.dir, "f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(packed_index(&packed, fd), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+	assert_int_equal(packed.count, MANY);
+	assert_true(end.tv_sec - begin.tv_sec < 5); /* it was minutes */
+	close(fd);
+	packed_free(&packed);
+	free(file);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -258,7 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(the_table_is_the_specified_one), CASE(decompressors_restore_it),
 		CASE(every_byte_is_found), CASE(cut_off), CASE(other_tables), CASE(damaged_frames),
-		CASE(frames_of_others),
+		CASE(frames_of_others), CASE(frames_of_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
