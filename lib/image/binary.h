@@ -63,7 +63,8 @@ struct binary_syscalls {
 	unsigned count;          /* instructions */
 	unsigned writes;         /* of them, those whose number is that of a call that writes */
 	unsigned unknown;        /* and those whose number is not to be seen */
-	bool unsure;             /* the bytes are there, but nothing here could decode what they are */
+	bool unsure;             /* the bytes are there, but not all could be decoded: for want of a
+				  * decoder, or there are too many */
 };
 
 struct binary {

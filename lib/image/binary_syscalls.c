@@ -17,7 +17,11 @@ enum {
 	BEFORE = 256,            /* bytes to fall into step in */
 	FUNCTION_MOST = 1 << 16, /* decoded from its beginning only if it is no longer */
 	CALLS_MOST = 1 << 16,    /* places looked at in a file */
+	DECODED_MOST = 64 << 20, /* bytes: glibc has 100 KB to decode, and a hostile file as many as it likes */
 };
+
+/* Bytes searched in a file whose pieces of code lie over each other. */
+#define SEARCHED_MOST ((uint64_t)1 << 31)
 
 /* numbers of the machine that the file is for */
 static const int writes_x86[] = { 1, 18, 20, 40, 44, 46, 275, 276, 278, 296,
@@ -43,6 +47,8 @@ struct scan {
 	const struct symbols_file *file;
 	struct symbols_table frames; /* where functions begin; read when it is needed first */
 	bool frames_read;
+	unsigned looked;         /* places */
+	uint64_t decoded, searched; /* bytes */
 };
 
 static void count(struct binary_syscalls *found, int number, const int *writes, size_t most)
@@ -200,8 +206,10 @@ static bool function_start(struct scan *s, const struct code *code, size_t at, s
 static int call_at(struct scan *s, const struct code *code, size_t at)
 {
 	size_t start;
+	bool known = function_start(s, code, at, &start);
 
-	if (function_start(s, code, at, &start))
+	s->decoded += at - start;
+	if (known)
 		return decode_from(code, start, at);
 	int first = decode_from(code, start, at);
 	for (size_t skip = 1; skip <= 2 && start + skip < at; skip++)
@@ -214,16 +222,14 @@ static void scan_x86(struct scan *s, const struct code *code)
 {
 	static const uint8_t syscall_bytes[] = { 0x0f, 0x05 };
 	const uint8_t *at = code->bytes, *end = at + code->count;
-	unsigned looked = 0;
 
-	while (looked++ < CALLS_MOST && (at = memmem(at, (size_t)(end - at), syscall_bytes, 2))) {
-		if (!have_decoder()) {
+	for (; (at = memmem(at, (size_t)(end - at), syscall_bytes, 2)); at++) {
+		if (s->looked++ >= CALLS_MOST || s->decoded > DECODED_MOST || !have_decoder()) {
 			s->found->unsure = true;
 			return;
 		}
 		count(s->found, call_at(s, code, (size_t)(at - code->bytes)), writes_x86,
 		      sizeof writes_x86 / sizeof *writes_x86);
-		at++;
 	}
 }
 
@@ -264,12 +270,17 @@ void binary_syscalls(struct binary_syscalls *found, const struct symbols_file *f
 	struct scan s = { .found = found, .file = file };
 
 	*found = (struct binary_syscalls){ .count = 0 };
-	for (size_t i = 0; i < file->codes; i++) {
+	for (size_t i = 0; i < file->codes && !found->unsure; i++) {
 		uint64_t bytes = file->code[i].end - file->code[i].start;
 		Elf_Data *data = binary_at(file, file->base + file->code[i].start, bytes,
 					   ELF_T_BYTE);
 		if (!data || !data->d_buf)
 			continue;
+		s.searched += data->d_size;
+		if (s.searched > SEARCHED_MOST) {
+			found->unsure = true;
+			break;
+		}
 		struct code code = { data->d_buf, data->d_size, file->code[i].start };
 		if (file->machine == EM_X86_64)
 			scan_x86(&s, &code);

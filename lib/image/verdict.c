@@ -122,8 +122,8 @@ static void judge_syscalls(struct verdict *v, const struct binary *b,
 		      s->unknown == 1 ? "" : "s");
 	else if (s->unsure)
 		judge(v, VERDICT_PARTLY,
-		      "may make system calls %s%s: libZydis.so.4.0, which could tell, is not here; "
-		      "what goes through glibc is heard", in, who);
+		      "may make system calls %s%s: libZydis.so.4.0, which could tell, is not here, "
+		      "or there is more than is looked at; what goes through glibc is heard", in, who);
 }
 
 static bool uses_uring(const struct binary *b, const struct libraries_needed *needed)
