@@ -1,5 +1,6 @@
 /*
- * samples.c - see samples.h. Reads the file at once; what is in it is a few bytes for each sample.
+ * samples.c - see samples.h. Reads the file from its beginning to its end; what is kept of it is a few
+ * bytes for each sample.
  */
 #include "lib/profile/samples.h"
 
@@ -16,16 +17,20 @@
 #include "lib/profile/trace_text.h"
 #include "lib/session/process.h"
 
-enum { WAIT_MS = 1500, NAP_NS = 2000000 };
-
-#define FILE_MOST ((uint64_t)4 << 30)
+enum {
+	WAIT_MS = 1500, NAP_NS = 2000000,
+	RECORD_MOST = 255,         /* words */
+	PIECE_WORDS = 32 << 10,    /* read together */
+};
 
 /* While the file is read. */
 struct reading {
 	struct trace_dir *dir;
 	struct samples *s;
-	const uint64_t *words;
-	size_t count;
+	int fd;
+	uint64_t at;               /* the byte of the file behind what was taken */
+	uint64_t *words;           /* a piece of it, PIECE_WORDS */
+	size_t next, count;        /* in the piece: what was taken, what there is */
 	struct trace_module *files; /* by number, as every image gets them */
 	uint32_t file_count, file_room;
 	struct trace_thread *threads; /* by number */
@@ -53,29 +58,48 @@ static void wait_for_the_last(int fd)
 	}
 }
 
-static char *slurp(const struct trace_dir *dir, size_t *bytes)
+/* -1: there are no samples */
+static int open_file(const struct trace_dir *dir)
 {
 	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
 	int fd = openat(dir->fd, TRACE_SAMPLES, flags);
 	struct stat st;
-	char *text = NULL;
 
-	if (fd < 0)
-		return NULL;
-	wait_for_the_last(fd);
-	*bytes = 0;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size < FILE_MOST)
-		text = malloc((size_t)st.st_size + sizeof(uint64_t));
-	while (text && *bytes < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + *bytes, (size_t)st.st_size - *bytes);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		*bytes += (size_t)n;
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
 	}
-	close(fd);
-	return text;
+	if (fd >= 0)
+		wait_for_the_last(fd);
+	return fd;
+}
+
+static size_t read_all(int fd, void *to, size_t bytes, uint64_t at)
+{
+	size_t have = 0;
+	ssize_t n = 1;
+
+	while (have < bytes && n != 0) {
+		n = pread(fd, (char *)to + have, bytes - have, (off_t)(at + have));
+		if (n < 0 && errno != EINTR)
+			break;
+		have += n > 0 ? (size_t)n : 0;
+	}
+	return have;
+}
+
+/* The whole record that comes next is in the piece, unless the file ends before. */
+static void fill(struct reading *r)
+{
+	size_t left = r->count - r->next;
+
+	if (left >= RECORD_MOST)
+		return;
+	memmove(r->words, r->words + r->next, left * sizeof *r->words);
+	size_t got = read_all(r->fd, r->words + left, (PIECE_WORDS - left) * sizeof *r->words,
+			      r->at + left * sizeof *r->words);
+	r->next = 0;
+	r->count = left + got / sizeof *r->words;
 }
 
 /* ---- records ----------------------------------------------------------------------------------- */
@@ -228,19 +252,21 @@ static int take(struct reading *r, const uint64_t *record, uint32_t words)
 
 static int take_all(struct reading *r)
 {
-	for (size_t at = 0; at < r->count;) {
-		uint32_t words = r->words[at] >> 4 & 255;
-		bool cut = words > r->count - at;
-		int rc = words == 0 || cut ? -EINVAL : take(r, &r->words[at], words);
+	for (fill(r); r->next < r->count; fill(r)) {
+		const uint64_t *record = &r->words[r->next];
+		uint32_t words = *record >> 4 & 255;
+		bool cut = words > r->count - r->next;
+		int rc = words == 0 || cut ? -EINVAL : take(r, record, words);
 		if (rc == -ENOMEM)
 			return rc;
 		if (rc != 0) {
 			if (!cut) /* what is being written ends anywhere */
-				trace_dir_torn(r->dir, TRACE_SAMPLES ": no record at byte %zu",
-					       r->s->head.bytes + at * sizeof *r->words);
+				trace_dir_torn(r->dir, TRACE_SAMPLES ": no record at byte %llu",
+					       (unsigned long long)r->at);
 			break;
 		}
-		at += words;
+		r->next += words;
+		r->at += words * sizeof *record;
 	}
 	return 0;
 }
@@ -258,10 +284,7 @@ static int make_image(struct reading *r, uint32_t nth, int32_t pid, uint64_t tic
 	struct trace_image *image = &dir->images[dir->image_count - 1];
 	image->pid = pid;
 	image->ticks = ticks;
-	image->modules = calloc(files + 1, sizeof *image->modules);
-	if (!image->modules)
-		return -ENOMEM;
-	memcpy(image->modules, r->files, files * sizeof *image->modules);
+	image->modules = r->files; /* a build has thousands of processes: no copy for each */
 	image->module_count = files;
 	for (size_t i = 0; i < files && !*image->path; i++) /* what is mapped first */
 		if (r->files[i].number && r->files[i].path[0] == '/')
@@ -333,37 +356,40 @@ static void release(struct reading *r)
 	}
 }
 
+static bool read_head(struct reading *r, struct trace_samples *head)
+{
+	if (read_all(r->fd, head, sizeof *head, 0) != sizeof *head ||
+	    head->magic != TRACE_SAMPLES_MAGIC || head->bytes < sizeof *head ||
+	    head->bytes % sizeof(uint64_t) || !head->period_ns || head->period_ns > INT32_MAX)
+		return false;
+	r->at = head->bytes;
+	return true;
+}
+
 int samples_read(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 {
-	size_t bytes = 0;
-	char *text = slurp(dir, &bytes);
-	struct samples *s = text ? calloc(1, sizeof *s) : NULL;
-	struct reading r = { .dir = dir, .s = s, .ticks = ticks, .ns = monotonic_ns };
-	int rc = 0;
+	struct reading r = { .dir = dir, .fd = open_file(dir), .ticks = ticks, .ns = monotonic_ns };
+	int rc = -ENOMEM;
 
-	if (!s) {
-		free(text);
-		return text ? -ENOMEM : 0;
-	}
-	if (bytes >= sizeof s->head)
-		memcpy(&s->head, text, sizeof s->head);
-	if (s->head.magic != TRACE_SAMPLES_MAGIC || s->head.bytes < sizeof s->head ||
-	    s->head.bytes > bytes || s->head.bytes % sizeof(uint64_t) || !s->head.period_ns ||
-	    s->head.period_ns > INT32_MAX) {
-		trace_dir_torn(dir, TRACE_SAMPLES " does not begin as samples do");
-		free(text);
-		free(s);
+	if (r.fd < 0)
 		return 0;
+	r.s = calloc(1, sizeof *r.s);
+	r.words = malloc(PIECE_WORDS * sizeof *r.words);
+	if (r.s && r.words && !read_head(&r, &r.s->head)) {
+		trace_dir_torn(dir, TRACE_SAMPLES " does not begin as samples do");
+		rc = 0;
+	} else if (r.s && r.words) {
+		dir->samples = r.s;
+		rc = take_all(&r);
+		if (rc == 0)
+			rc = make_threads(&r);
+		release(&r);
+		dir->bytes += r.at;
 	}
-	dir->samples = s;
-	r.words = (const uint64_t *)(const void *)(text + s->head.bytes);
-	r.count = (bytes - s->head.bytes) / sizeof *r.words;
-	rc = take_all(&r);
-	if (rc == 0)
-		rc = make_threads(&r);
-	release(&r);
-	free(text);
-	dir->bytes += bytes;
+	if (!dir->samples)
+		free(r.s);
+	free(r.words);
+	close(r.fd);
 	return rc;
 }
 
@@ -387,6 +413,9 @@ void samples_close(struct trace_dir *dir)
 		free(dir->threads[i].sampled->rows);
 		free(dir->threads[i].sampled);
 	}
+	for (size_t i = 0; i < dir->image_count; i++)
+		if (dir->images[i].modules == dir->sample_files)
+			dir->images[i].modules = NULL; /* shared by all of ours */
 	for (size_t i = 0; i < dir->sample_file_count; i++) {
 		free((char *)dir->sample_files[i].path);
 		free((char *)dir->sample_files[i].build_id);

@@ -26,7 +26,6 @@ struct samples_node {
 
 struct samples {
 	struct trace_samples head;
-	char *text;                /* paths and build-ids */
 	struct samples_node *nodes; /* by number, 1 is the first */
 	uint32_t node_count;
 	uint64_t gaps[TRACE_SAMPLE_GAP_THROTTLE + 1]; /* missing samples, by reason */
