@@ -50,6 +50,8 @@ int cmd_sample(struct cli *cli)
 		cli_say("%s", why); /* whoever started us reads this */
 		return CLI_FAILED;
 	}
+	if (chdir("/") != 0) /* no file system is kept from being unmounted */
+		cli_say("the root directory cannot be entered: %s", strerror(errno));
 	if (write(STDERR_FILENO, COLLECT_READY, sizeof COLLECT_READY - 1) > 0)
 		dup2(STDOUT_FILENO, STDERR_FILENO);
 	sampler_run(sampler);

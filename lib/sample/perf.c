@@ -249,8 +249,10 @@ bool perf_wait(struct perf *p, int timeout_ms)
 	struct pollfd *fds = calloc(p->ring_count + p->more_count, sizeof *fds);
 	size_t count = 0, gone = 0;
 
-	if (!fds)
+	if (!fds) {
+		poll(NULL, 0, timeout_ms); /* no reason to go round and round */
 		return true;
+	}
 	for (size_t i = 0; i < p->ring_count; i++)
 		if (p->rings[i].page)
 			fds[count++] = (struct pollfd){ .fd = p->rings[i].fd, .events = POLLIN };

@@ -36,6 +36,7 @@ struct sampler {
 	uint64_t first_ticks, first_ns, ticks, ns; /* pairs of clocks */
 	double ticks_per_ns;
 	uint64_t clock_ns;         /* when the file was told of both clocks */
+	size_t files_told;         /* of the space's files, in their order */
 	uint64_t missed;           /* samples for which the file had no room */
 	bool told_full;
 };
@@ -77,12 +78,7 @@ static void tell_gap(struct sampler *s, enum trace_sample_gap reason, uint64_t c
 static void tell_node(void *arg, const struct stacks_node *node)
 {
 	struct sampler *s = arg;
-	struct space_file *f = s->space->files[node->file - 1];
 
-	if (!f->told) {
-		f->told = true;
-		out_file(&s->out, f->number, f->build_id, f->path);
-	}
 	out_put(&s->out, TRACE_SAMPLE_NODE, node->file, node->parent, &node->offset, 1);
 }
 
@@ -98,12 +94,25 @@ static void tell_thread(struct sampler *s, struct space_thread *t)
 	out_put(&s->out, TRACE_SAMPLE_THREAD, t->number, (uint32_t)t->pid, words, 4);
 }
 
-/* For a whole stack of new nodes in new files, and what stands around it. */
+/* All that are known, each as soon as there is room for it: a process that runs already brings hundreds. */
+static bool tell_files(struct sampler *s)
+{
+	for (; s->files_told < s->space->file_count; s->files_told++) {
+		const struct space_file *f = s->space->files[s->files_told];
+		if (!out_room(&s->out, RECORD_WORDS + TRACE_SAMPLE_TEXT / 8))
+			return false;
+		out_file(&s->out, f->number, f->build_id, f->path);
+	}
+	return true;
+}
+
+/* For a whole stack of new nodes, and what stands around it. Its files are told before: nobody knows
+ * which of them it goes through. */
 static bool ready(struct sampler *s)
 {
-	const uint32_t most = (2 * STACKS_FRAMES + 8) * 2 + TRACE_SAMPLE_TEXT / 8 * 16;
+	const uint32_t most = (2 * STACKS_FRAMES + 8) * 2 + 8 * RECORD_WORDS;
 
-	if (s->space->thread_count >= (1u << TRACE_SAMPLE_NUMBER_BITS) - 1 ||
+	if (s->space->thread_count >= (1u << TRACE_SAMPLE_NUMBER_BITS) - 1 || !tell_files(s) ||
 	    !out_room(&s->out, most)) {
 		s->missed++;
 		return false;
@@ -206,13 +215,8 @@ static void on_map(struct sampler *s, const struct perf_event_header *record)
 		return;
 	space_map(s->space, p, m->start, m->bytes, m->at, file);
 	uint64_t words[] = { s->ticks, m->start, m->bytes };
-	if (file->path[0] != '/' || !out_room(&s->out, RECORD_WORDS + TRACE_SAMPLE_TEXT / 8))
-		return;
-	if (!file->told) {
-		file->told = true;
-		out_file(&s->out, file->number, file->build_id, file->path);
-	}
-	out_put(&s->out, TRACE_SAMPLE_MAP, file->number, m->pid, words, 3);
+	if (file->path[0] == '/' && tell_files(s) && out_room(&s->out, RECORD_WORDS))
+		out_put(&s->out, TRACE_SAMPLE_MAP, file->number, m->pid, words, 3);
 }
 
 static void on_comm(struct sampler *s, const struct perf_event_header *record)

@@ -19,7 +19,7 @@ struct space_file {
 	char *path;
 	char *build_id;            /* in hexadecimal; "": not known */
 	struct unwind_module *module; /* NULL: memory without a file, or a name for what has none */
-	bool opened, told;
+	bool opened;
 	uint64_t inode, device;
 };
 

@@ -8,6 +8,7 @@ say the same. Speaks TAP.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -240,6 +241,51 @@ def calls_and_samples_in_one_report(home, expect):
     part = sum(row["samples"] for row in rows if row["method"] == "sample"
                and row["function"] in ("seven", "three"))
     expect(methods.get("sample", {}).get("samples", 0) > .6 * part > 0, f"{methods}")
+
+
+@sampled
+def a_stack_through_hundreds_of_files(home, expect):
+    """More text of paths than the sampler can hold at once, of a process that runs already."""
+    many, data = 300, os.path.join(home.top, "many.data")
+    program = compile_guest(home, "many", "-O0", source="many_files.c")
+    library = compile_guest(home, "step.so", "-O0", "-DLIBRARY", "-shared", "-fPIC", source="many_files.c")
+    folder = os.path.join(home.top, *["d" * 200] * 9)
+    os.makedirs(folder)
+    os.mkdir(data)
+    copies = [shutil.copy(library, os.path.join(folder, f"{i}.so")) for i in range(many)]
+    argv = [os.path.relpath(path, home.top) for path in copies]
+    with subprocess.Popen([program, *argv], cwd=home.top, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:
+        expect.same(child.stdout.readline(), "ready\n", "it runs")
+        with home.start("sample", "--data", data, "--pid", str(child.pid), "--rate", "199") as sampler:
+            cli.wait_for(lambda: samples_in(data) > 5)
+            child.stdin.close()
+            child.wait(cli.LIMIT)
+            sampler.wait(cli.LIMIT)
+    found = samples.Samples(os.path.join(data, "samples"))
+    depths = [len({path for path, _ in found.stack(node) if path.startswith(folder)})
+              for _, node, _ in found.samples]
+    expect(found.ended and not found.torn, "the file is whole")
+    expect.same(set(depths), {many}, "files in each stack")
+
+
+def samples_in(data):
+    path = os.path.join(data, "samples")
+    return len(samples.Samples(path).samples) if os.path.exists(path) and os.path.getsize(path) else 0
+
+
+@sampled
+def a_file_of_any_size_is_read(home, expect):
+    """What stands before the place that makes no sense, also where gigabytes are behind it."""
+    program = compile_guest(home, "split", "-O2")
+    _, _, _, found = run(home, "cpu@999", program, "1", "0.1")
+    path = os.path.join(home.top, "hark.data", "samples")
+    whole = os.path.getsize(path)
+    os.truncate(path, 5 << 30)
+    done = home.run("report", "--format", "json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    expect.same(sum(row["self_samples"] for row in rows), len(found.samples), "all of them")
+    expect(f"at byte {whole}" in done.stderr, f"it is told: {done.stderr}")
 
 
 @cli.case
