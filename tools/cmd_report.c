@@ -10,6 +10,7 @@
 #include "tools/difference.h"
 #include "tools/flat.h"
 #include "tools/json.h"
+#include "tools/report_messages.h"
 #include "tools/show_as.h"
 #include "tools/units.h"
 
@@ -17,6 +18,7 @@ struct report {
 	struct trace_options options;
 	enum table_key sort;
 	bool json;
+	bool messages;
 	const char *other;         /* --diff */
 };
 
@@ -150,6 +152,8 @@ static int take_options(struct cli *cli, struct report *report)
 				report->sort = (enum table_key)key;
 		} else if (rc == 0 && strcmp(cli->option, "--format") == 0) {
 			rc = show_as_format(cli, &report->json);
+		} else if (rc == 0 && strcmp(cli->option, "--messages") == 0) {
+			report->messages = true;
 		} else if (rc == 0) {
 			report->other = cli->value;
 		}
@@ -163,6 +167,8 @@ static int show(struct report *report)
 {
 	struct flat flat;
 
+	if (report->messages)
+		return report_messages(&report->options, report->json);
 	if (report->other)
 		return difference_show(report->options.data, report->other,
 				       &report->options.filter, report->sort, report->json);

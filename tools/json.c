@@ -63,3 +63,13 @@ void json_time(FILE *to, const char *before, const char *key, uint64_t time_ns)
 		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
 	fprintf(to, "\"%s.%09" PRIu64 "Z\"", text, time_ns % 1000000000);
 }
+
+void json_strings(FILE *to, const char *before, const char *key, const char *list, size_t bytes)
+{
+	fprintf(to, "%s\"%s\":[", before, key);
+	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1) {
+		fputs(at ? "," : "", to);
+		json_string(to, list + at);
+	}
+	putc(']', to);
+}

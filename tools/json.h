@@ -12,6 +12,8 @@ void json_string(FILE *to, const char *text);
 void json_pair(FILE *to, const char *before, const char *key, const char *value);
 	/* before: "," or "{", or "" */
 void json_number(FILE *to, const char *before, const char *key, uint64_t value);
+void json_strings(FILE *to, const char *before, const char *key, const char *list, size_t bytes);
+	/* strings, each ended by NUL, as an array */
 void json_time(FILE *to, const char *before, const char *key, uint64_t time_ns);
 	/* RFC 3339, UTC, nanoseconds */
 

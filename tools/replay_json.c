@@ -98,6 +98,8 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 		json_pair(to, ",", "level", mark->level ? mark->level : "info");
 		put_text(to, "msg", mark);
 		json_pair(to, ",", "source", mark->source ? mark->source : "");
+		if (mark->stack_bytes)
+			json_strings(to, ",", "stack", mark->stack, mark->stack_bytes);
 	}
 	if (thread)
 		put_thread(to, thread);

@@ -201,6 +201,11 @@ static void put_message(struct replay *r, const struct trace_thread *thread,
 	struct text out = text_in(r->frame, r->frame_room);
 	r->pretty.ops->render(&r->pretty, &m, &out);
 	fwrite(out.at, 1, out.len, r->to);
+	for (size_t at = 0; at < mark->stack_bytes; at += strlen(mark->stack + at) + 1) {
+		fputs("        from ", r->to);
+		put_tame(r->to, mark->stack + at, strlen(mark->stack + at));
+		putc('\n', r->to);
+	}
 }
 
 const char *replay_gap(const struct mark *mark)

@@ -59,6 +59,8 @@ struct mark {
 	const char *text;          /* of a stamp or message, valid during the call; else NULL */
 	size_t text_bytes;
 	const char *level, *source; /* of a message */
+	const char *stack;         /* of a message: functions, the innermost first, each ended by NUL … */
+	size_t stack_bytes;        /* … all together; 0: not known */
 	int32_t pid, tid;          /* of a message, stamp or timer: whose; thread may then be NULL */
 	/* of a timer: one of its last intervals, which ended now. text: its name; id: its number */
 	uint64_t took_ns;

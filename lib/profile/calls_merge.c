@@ -118,6 +118,7 @@ static void speak(struct merge *m)
 		.took_ns = message->took_ns, .timer = message->timer,
 		.text = message->text, .text_bytes = message->text_bytes,
 		.level = message->level, .source = message->source,
+		.stack = message->stack, .stack_bytes = message->stack_bytes,
 		.pid = message->pid, .tid = message->tid,
 	};
 

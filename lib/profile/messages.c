@@ -10,7 +10,7 @@
 #include <time.h>
 
 /* A message has 64 KiB at most, each of which JSON may write as six bytes. */
-enum { LINE_MOST = 1 << 20, SKIP = 4096 };
+enum { LINE_MOST = 1 << 20, SKIP = 4096, STACK_MOST = 16 << 10 };
 
 static const uint64_t CLOCKS_APART = 1000000000; /* nanoseconds */
 
@@ -21,6 +21,8 @@ struct messages {
 	uint64_t next;             /* in the file */
 	json_t *object;            /* that the last message points into */
 	int64_t latest_ns;
+	char stacks[2][STACK_MOST]; /* of the last message, and of the one ahead */
+	unsigned stack;
 	struct message ahead;      /* the next line's … */
 	bool read;                 /* … which has been read */
 	struct timer_list timers;
@@ -188,6 +190,22 @@ static int64_t moment(const struct messages *m, int64_t ns)
 	return ahead < 2 * CLOCKS_APART ? exact : ns;
 }
 
+/* Strings that fit, as a list. */
+static size_t take_stack(struct messages *m, const json_t *list)
+{
+	char *to = m->stacks[m->stack ^= 1];
+	size_t used = 0, n;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *frame = json_string_value(json_array_get(list, i));
+		if (!frame || (n = strlen(frame) + 1) > STACK_MOST - used)
+			break;
+		memcpy(to + used, frame, n);
+		used += n;
+	}
+	return used;
+}
+
 static bool take(struct messages *m, const char *line, size_t length, struct message *message)
 {
 	const json_t *text;
@@ -212,6 +230,8 @@ static bool take(struct messages *m, const char *line, size_t length, struct mes
 		.comm = string_of(m->object, "comm"),
 		.kind = MARK_MESSAGE,
 	};
+	message->stack_bytes = take_stack(m, json_object_get(m->object, "stack"));
+	message->stack = m->stacks[m->stack];
 	if (strcmp(message->source, "stamp") != 0)
 		return true;
 	message->kind = MARK_STAMP;

@@ -19,6 +19,8 @@ struct message {
 	const char *level, *source; /* "" where it says nothing */
 	int32_t pid, tid;
 	const char *comm;          /* "" where it is not known */
+	const char *stack;         /* functions, the innermost first, each ended by NUL … */
+	size_t stack_bytes;        /* … all together; 0: not known */
 	uint64_t id, step;         /* of a stamp; id: of a timer's intervals, which one */
 	uint64_t took_ns;          /* of a timer's interval */
 	const struct timer_figures *timer; /* as in struct mark */

@@ -147,6 +147,19 @@ def small_ring(home, expect):
 
 
 @cli.case
+def traces(home, expect):
+    """read back from a trace"""
+    program = built(home, "-finstrument-functions")
+    home.run("run", "--stack", "error", "--stamp", "trace", "--to", "file:log", program, "write")
+    cli.wait_for(lambda: not os.path.isdir(home.runtime) or not os.listdir(home.runtime))
+    for verb in (("report", "--messages"), ("replay",)):
+        rows = [json.loads(line) for line in home.run(*verb, "--format", "json").stdout.splitlines()]
+        found = [row for row in rows if row.get("msg") == "error: said by write"]
+        expect.same((len(found), len(found[0]["stack"]) >= 3), (1, True), verb)
+        expect(f"from {found[0]['stack'][-1]}\n" in home.run(*verb).stdout, verb)
+
+
+@cli.case
 def python(home, expect):
     """an unmodified program"""
     found = said(home, "python3", "-c", "import os; os.write(2, b'error: said by python\\n')")
