@@ -4,6 +4,7 @@
  *
  *	plt.c             the common case of an entry and an exit
  *	plt_slow.c        the rest of both; the stacks of true return addresses
+ *	plt_stray.c       calls on stacks that are copied elsewhere and back
  *	plt_functions.c   which functions are traced, and their names in the trace
  *	plt_modules.c     the modules' slots
  *	plt_lookup.c      what the loader would put into a slot
@@ -36,6 +37,7 @@ enum {
 	PLT_SHARES = 64, /* may begin a thread that has no memory of its own */
 	PLT_NEVER = 128, /* calls of it are left alone */
 	PLT_DEAD = 256,  /* its module was unloaded */
+	PLT_LEAVES = 512, /* calls may be left without returning */
 };
 
 struct plt_function {
@@ -64,6 +66,8 @@ struct plt_stack {
 	struct plt_frame *frames;
 	uint32_t room;
 	uintptr_t bare;            /* they have been put back, for who was called with this slot; 0: not */
+	bool leaves;               /* the program has said that it would leave some */
+	bool strays;               /* it has left some without a word */
 };
 
 extern struct plt_function *plt_functions; /* NULL: no calls are traced */
@@ -98,7 +102,14 @@ void plt_use(struct plt_stack *stack);
 	/* The calling thread goes on there. */
 void plt_end(struct plt_stack *stack);
 	/* It will not be gone on with: whatever may still return there does so without us. */
-extern bool plt_exits;      /* false: return addresses are never taken */
+extern bool plt_exits;      /* false: return addresses are not taken any more */
+void plt_copied(void);
+	/* Stacks are copied elsewhere and back: those that were taken are remembered until they return. */
+
+/* plt_stray.c */
+bool plt_stray_keep(const struct plt_frame *frame);
+	/* Remembers it for good. False: there is no room. */
+bool plt_stray_find(uintptr_t slot, struct plt_frame *found);
 
 /* plt_functions.c */
 bool plt_functions_begin(void);

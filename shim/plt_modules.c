@@ -238,7 +238,7 @@ static unsigned judge(const char *name, const char *library)
 
 	if ((flags & PLT_NEVER) || plt_wanted(name, library))
 		return flags;
-	if (flags & (PLT_OPENS | PLT_FINDS | PLT_LOOKS | PLT_SHARES))
+	if (flags & (PLT_OPENS | PLT_FINDS | PLT_LOOKS | PLT_SHARES | PLT_LEAVES))
 		return flags | PLT_QUIET;
 	return PLT_NEVER;
 }
@@ -370,6 +370,8 @@ static void look_at(struct module *m)
 		k->dynamic = NULL, k = NULL;
 	if (k)
 		return;
+	if (strncmp(base_name(m->path), "_greenlet.", 10) == 0)
+		plt_copied();
 	rewrite(m);
 	if (m->unfinished)
 		table->unfinished = true;

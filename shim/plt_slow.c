@@ -30,6 +30,7 @@ enum {
 	MOST_FRAMES = 1 << 20,
 	FAR = 64 << 10,        /* so far above the outermost call there is another stack */
 	GRAVES = 256,
+	GONE = 1,              /* a slot that none is */
 };
 
 static struct plt_frame bottom = { .slot = UINTPTR_MAX };
@@ -38,6 +39,30 @@ static struct plt_stack nobody = { .top = &bottom, .limit = &bottom, .frames = &
 _Thread_local struct plt_stack *plt_now __attribute__((tls_model("initial-exec"))) = &nobody;
 struct plt_stack *plt_owners[PLT_STACKS];
 bool plt_exits;
+static bool copied; /* stacks are */
+
+static void set_limit(struct plt_stack *k)
+{
+	bool closed = k->bare || k->leaves || k->strays || !plt_exits;
+
+	k->limit = k->frames + (closed ? 0 : k->room); /* closed: the next entry is for the slow half */
+}
+
+static void no_more_exits(void)
+{
+	plt_exits = false;
+	for (uint32_t i = 0; i < PLT_STACKS; i++) {
+		struct plt_stack *k = __atomic_load_n(&plt_owners[i], __ATOMIC_ACQUIRE);
+		if (k)
+			k->limit = k->frames;
+	}
+}
+
+void plt_copied(void)
+{
+	copied = true;
+	no_more_exits();
+}
 
 /* ---- putting back ----------------------------------------------------------------------------- */
 
@@ -55,25 +80,50 @@ static void bury(const struct plt_frame *f)
 	graves[atomic_fetch_add(&grave, 1) % GRAVES] = *f;
 }
 
-static void put_back(const struct plt_stack *k, const struct plt_frame *f)
+/* False: there is something else meanwhile. */
+static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
 {
 	uintptr_t back = k->back;
 
 	if (shim.sandboxed) {
 		bury(f); /* nobody to ask whether there is memory */
-		return;
+		return true;
 	}
-	if (!reachable(f->slot) || __atomic_load_n((uintptr_t *)f->slot, __ATOMIC_RELAXED) != back)
-		return;
+	if (!reachable(f->slot))
+		return true;
+	if (__atomic_load_n((uintptr_t *)f->slot, __ATOMIC_RELAXED) != back)
+		return false;
 	bury(f);
 	__atomic_compare_exchange_n((uintptr_t *)f->slot, &back, f->site, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
+	return true;
 }
 
 static void put_all_back(struct plt_stack *k)
 {
 	for (struct plt_frame *f = k->top; f > k->frames; f--)
 		put_back(k, f);
+}
+
+static void keep(struct plt_stack *k, const struct plt_frame *f)
+{
+	if (f->slot == GONE)
+		return;
+	k->strays = true;
+	set_limit(k);
+	if (!plt_stray_keep(f)) {
+		bury(f);
+		no_more_exits();
+	}
+}
+
+/* The innermost has been left. */
+static void drop(struct plt_stack *k)
+{
+	put_back(k, k->top);
+	if (!k->leaves)
+		keep(k, k->top);
+	k->top--;
 }
 
 /* A handler must not find a stack half changed. In a sandbox nothing is held back. */
@@ -99,11 +149,13 @@ static void bare(struct plt_stack *k, uintptr_t slot)
 	if (!k->room || shim.sandboxed)
 		return; /* in a sandbox he has to believe our unwind tables */
 	uint64_t mask = hold_signals();
-	put_all_back(k);
+	for (struct plt_frame *f = k->top; f > k->frames; f--)
+		if (!put_back(k, f) && !k->bare && !k->leaves)
+			keep(k, f);
 	TESTPOINT(plt_bared);
 	if (k->bare < slot)
 		k->bare = slot;
-	k->limit = k->frames; /* the next one is for the slow half */
+	set_limit(k);
 	release_signals(mask);
 }
 
@@ -122,7 +174,7 @@ static void take_again(struct plt_stack *k, uintptr_t slot)
 	}
 	k->top = to;
 	k->bare = 0;
-	k->limit = k->frames + k->room;
+	set_limit(k);
 }
 
 /* ---- stacks ----------------------------------------------------------------------------------- */
@@ -141,6 +193,7 @@ void plt_end(struct plt_stack *k)
 	put_all_back(k);
 	k->top = k->limit = k->frames; /* the next entry is for the slow half */
 	k->bare = 0;
+	k->leaves = k->strays = false;
 	if (k->back) {
 		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = NULL;
 		k->back = 0;
@@ -157,8 +210,7 @@ static bool take_back(struct plt_stack *k)
 		if (__atomic_compare_exchange_n(&plt_owners[at], &none, k, false, __ATOMIC_SEQ_CST,
 						__ATOMIC_SEQ_CST)) {
 			k->back = (uintptr_t)plt_returns + (uintptr_t)at * PLT_STUB;
-			if (k->room)
-				k->limit = k->frames + k->room;
+			set_limit(k);
 			return true;
 		}
 	}
@@ -179,8 +231,8 @@ static bool grow(struct plt_stack *k)
 	memcpy(frames, k->frames, (used + 1) * sizeof *frames);
 	k->frames = frames;
 	k->top = frames + used;
-	k->limit = frames + room;
 	k->room = room;
+	set_limit(k);
 	return true;
 }
 
@@ -198,9 +250,9 @@ static bool make_way(struct plt_stack *k, uintptr_t slot)
 	while (k->top->slot <= slot && !is_jump(k, slot)) {
 		if (shim.sandboxed)
 			return false; /* nobody to ask whether there is memory */
-		put_back(k, k->top);
-		k->top--;
+		drop(k);
 	}
+	k->leaves = false;
 	return true;
 }
 
@@ -212,7 +264,8 @@ static bool make_room(struct plt_stack *k, uintptr_t slot)
 	if (k->bare && slot >= k->bare)
 		take_again(k, slot);
 	bool room = make_way(k, slot) && (k->back || take_back(k)) &&
-		    (k->top + 1 < k->limit || grow(k));
+		    (k->top + 1 < k->frames + k->room || grow(k));
+	set_limit(k);
 	release_signals(mask);
 	return room;
 }
@@ -221,6 +274,7 @@ static bool make_room(struct plt_stack *k, uintptr_t slot)
 static bool take(uintptr_t slot, uintptr_t function)
 {
 	struct plt_stack *k = plt_now;
+	struct plt_frame stray;
 
 	if (!plt_exits || k == &nobody)
 		return false;
@@ -230,6 +284,8 @@ static bool take(uintptr_t slot, uintptr_t function)
 		return false;
 	struct plt_frame *f = k->top + 1;
 	uintptr_t site = is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot;
+	if (k->strays && plt_stray_find(slot, &stray) && stray.site != site)
+		return false; /* were both to return there, nobody could tell which does */
 	do { /* as in plt.c: a handler that comes in between has used the same frame */
 		*f = (struct plt_frame){ slot, site, function };
 		TESTPOINT(plt_framed);
@@ -244,11 +300,15 @@ static bool take(uintptr_t slot, uintptr_t function)
 static void before(const struct plt_function *of, uintptr_t slot)
 {
 	if (of->flags & PLT_SHARES) {
-		plt_exits = false; /* two threads on one stack of frames */
+		no_more_exits(); /* two threads on one stack of frames */
 		put_all_back(plt_now);
 	}
 	if (of->flags & PLT_LOOKS)
 		bare(plt_now, slot);
+	if ((of->flags & PLT_LEAVES) && plt_now->room) {
+		plt_now->leaves = true;
+		set_limit(plt_now);
+	}
 	if ((of->flags & PLT_FINDS) || plt_due())
 		plt_look();
 	if (of->flags & PLT_OPENS)
@@ -317,13 +377,18 @@ static bool copy(const volatile struct plt_frame *from, uintptr_t slot, struct p
 	return from->slot == slot;
 }
 
-/* It was called on another thread, or that thread has given it up this very moment. */
+/* It was called on another thread, or that thread has given it up this very moment; or it was on a piece
+ * of stack that was elsewhere meanwhile. */
 static struct plt_frame find_elsewhere(uintptr_t slot, struct plt_stack **owner)
 {
 	struct plt_frame f;
 
 	if (copy(find(*owner, slot), slot, &f))
 		return f;
+	if (plt_stray_find(slot, &f)) {
+		plt_copied();
+		return f;
+	}
 	for (uint32_t i = 0; i < GRAVES; i++)
 		if (copy(&graves[(atomic_load(&grave) - 1 - i) % GRAVES], slot, &f))
 			return f;
@@ -333,24 +398,46 @@ static struct plt_frame find_elsewhere(uintptr_t slot, struct plt_stack **owner)
 	return bottom;
 }
 
+/* Where stacks are copied, those above it are still to return. */
+static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ended)
+{
+	struct plt_frame *f = find(k, slot);
+
+	if (!f)
+		return false;
+	*ended = *f;
+	if (copied) {
+		f->slot = GONE;
+		while (k->top->slot == GONE)
+			k->top--;
+		return true;
+	}
+	if (k->top > f) {
+		while (k->top > f)
+			drop(k);
+		k->leaves = false;
+		set_limit(k);
+	}
+	k->top--;
+	return true;
+}
+
 uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 {
 	struct plt_stack *k = plt_now;
-	struct plt_frame *f = find(k, slot), ended;
+	struct plt_frame ended;
 	int saved = errno;
+	bool here;
 
-	for (; f && k->top > f; k->top--)
-		put_back(k, k->top);
 	do {
-		if (f)
-			ended = *f, k->top = --f;
-		else
+		here = end_here(k, slot, &ended);
+		if (!here)
 			ended = find_elsewhere(slot, owner);
 		uint32_t gate = atomic_load_explicit(stamp_gate, memory_order_relaxed);
 		if ((!gate || (gate & STAMP_MODE)) &&
 		    !stamp_profile_exit(ended.function, ended.site, plt_sp(slot), ended.function))
 			stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
-	} while (f && f->slot == slot);
+	} while (here && k->top->slot == slot);
 	errno = saved;
 	return ended.site;
 }

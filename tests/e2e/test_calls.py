@@ -127,6 +127,36 @@ def S5_coroutines(home, expect):
 
 
 @cli.case
+def S5_stacks_that_are_copied(home, expect):
+    """Pieces of the stack go elsewhere and come back: by a program of its own making, and by greenlets."""
+    if MACHINE == "x86_64":
+        exact(home, expect, build(), "copies", "30")
+    greenlets = (
+        "import greenlet\n"
+        "main, said = greenlet.getcurrent(), []\n"
+        "def body(depth, turns=5):\n"
+        "    if depth:\n"
+        "        return body(depth - 1)\n"
+        "    for i in range(turns):\n"
+        "        try:\n"
+        "            said.append(sorted([i], key=lambda v: (main.switch(v), v)[1]))\n"
+        "        except ValueError:\n"
+        "            said.append('thrown')\n"
+        "def down(n):\n"
+        "    return down(n - 1) if n else [g.switch() for g in some if not g.dead]\n"
+        "some = [greenlet.greenlet(body) for _ in range(8)]\n"
+        "for n, g in enumerate(some):\n"
+        "    g.switch(n * 3)\n"
+        "some[3].throw(ValueError())\n"
+        "for i in range(9):\n"
+        "    down(i)\n"
+        "print(len(said), sum(g.dead for g in some))\n")
+    data = os.path.join(home.top, "data")
+    done = home.run("run", "--calls", "*", "--data", data, "/usr/bin/python3", "-c", greenlets)
+    expect.same((done.returncode, done.stdout, done.stderr), (0, "40 8\n", ""), "greenlets")
+
+
+@cli.case
 def S5_threads_that_leave(home, expect):
     """64 threads that return or call pthread_exit; threads that are cancelled in a call."""
     programs = build()

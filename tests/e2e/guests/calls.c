@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,8 +217,90 @@ static void own_stacks(int times)
 		}
 	}
 }
+
+/* Two of them take turns on one stack: what the one has there is copied away while the other runs. */
+enum { COPIED = 32 << 10 };
+static struct piece { char *low, saved[COPIED]; size_t bytes; bool over; } pieces[2];
+static void *outside_of[2]; /* the stack pointer of who starts and goes on with them */
+static char *top_of_copies;
+static int turn, turns;
+static char beside[64 << 10];
+
+static void piece_out(void)
+{
+	struct piece *p = &pieces[turn];
+
+	p->bytes = (size_t)(top_of_copies - p->low);
+	memcpy(p->saved, p->low, p->bytes);
+}
+static void piece_in(void)
+{
+	const struct piece *p = &pieces[turn];
+
+	memset(top_of_copies - COPIED, 0x5a, COPIED);
+	memcpy(p->low, p->saved, p->bytes);
+}
+
+static void pause_in_library(void *argument)
+{
+	(void)argument;
+	change((void **)&pieces[turn].low, outside_of[0]);
+}
+static void pause_elsewhere(void *argument)
+{
+	CALL(back, pause_in_library, argument);
+	atomic_signal_fence(memory_order_seq_cst); /* no jump in the place of a last call */
+}
+
+static void copied(void)
+{
+	for (int i = 0; i < turns; i++) {
+		CHECK(CALL(plain, i) == i + 1);
+		CALL(back, turn ? pause_in_library : pause_elsewhere, NULL);
+	}
+	pieces[turn].over = true;
+	change((void **)&pieces[turn].low, outside_of[0]);
+}
+
+static void go_on(char *where)
+{
+	change(&outside_of[0], where);
+	piece_out(); /* from a stack apart */
+}
+
+static void copies_from_beside(void)
+{
+	for (turn = 0; turn < 2; turn++) {
+		long *top = (long *)top_of_copies - 8;
+		top[6] = (long)copied;
+		top[7] = 0;
+		go_on((char *)top);
+	}
+	while (!pieces[0].over || !pieces[1].over)
+		for (turn = 0; turn < 2; turn++) {
+			if (pieces[turn].over)
+				continue;
+			piece_in();
+			go_on(pieces[turn].low);
+		}
+	change(&outside_of[0], outside_of[1]);
+}
+
+static void copies(int times)
+{
+	static char place[2 * COPIED];
+	long *top = (long *)(((unsigned long)beside + sizeof beside) & -64UL) - 8;
+
+	turns = times;
+	top_of_copies = (char *)(((unsigned long)place + sizeof place) & -64UL);
+	top[6] = (long)copies_from_beside;
+	top[7] = 0;
+	change(&outside_of[1], top);
+	CHECK(pieces[0].over && pieces[1].over);
+}
 #else
 static void own_stacks(int times) { (void)times; }
+static void copies(int times) { (void)times; }
 #endif
 
 /* ---- threads, processes, handlers --------------------------------------------------------------- */
@@ -391,6 +474,7 @@ int main(int argc, char **argv)
 		void (*run)(int times);
 	} cases[] = {
 		{ "leaps", leaps }, { "coroutines", coroutines }, { "own_stacks", own_stacks },
+		{ "copies", copies },
 		{ "threads", threads }, { "cancels", cancels }, { "forks", forks },
 		{ "interrupted", interrupted }, { "backtraces", backtraces },
 		{ "held", held },
