@@ -58,6 +58,22 @@ static void raise_limits(void)
 	}
 }
 
+/* Whoever reads the caller's pipe must see its end, also in a root without /dev/null. The root's
+ * directory is there always: it can be neither read nor written, and the number stays taken. */
+static void let_go(int number)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	if (fd < 0)
+		fd = open("/", O_PATH);
+	if (fd < 0) {
+		close(number);
+	} else if (fd != number) {
+		dup2(fd, number);
+		close(fd);
+	}
+}
+
 static void detach(int console_fd, int deep_fd, int ready_fd)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
@@ -67,9 +83,8 @@ static void detach(int console_fd, int deep_fd, int ready_fd)
 		sigaction(number, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	int null_fd = open("/dev/null", O_RDWR);
-	dup2(null_fd, STDIN_FILENO);
-	dup2(null_fd, STDOUT_FILENO);
+	let_go(STDIN_FILENO);
+	let_go(STDOUT_FILENO);
 	dup2(ready_fd, STDERR_FILENO);
 	unsigned from = 3;
 	int first = console_fd < deep_fd || deep_fd < 0 ? console_fd : deep_fd;

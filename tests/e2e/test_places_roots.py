@@ -102,6 +102,32 @@ def session_out_of_sight(home, expect):
 
 
 @places.case(places.lacks_run(*AS_MOUNTER))
+def no_null_device(home, expect):
+    """The caller's pipes end with whoever has them, not with the session (P6)."""
+    gate = os.path.join(home.top, "gate")
+    os.mkfifo(gate)
+    lock = os.open(gate, os.O_RDWR)
+    # A shell would want a null device for what it leaves in the background.
+    code = "import os\nos.write(1, b'out\\n')\nif not os.fork():\n" \
+           f" for fd in 0, 1, 2: os.close(fd)\n open({gate!r}, 'rb', 0).read(1)\n"
+    way = [*places.MOUNTS, *places.script("mount -t tmpfs none /dev && ! test -e /dev/null")]
+    child = subprocess.Popen([*way, cli.HARK, "run", "--to", f"file:{home.top}/out", "--",
+                              cli.sys.executable, "-ISc", code], env=home.env(PATH=places.PATH),
+                             cwd=home.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    try:
+        expect.same(child.communicate(timeout=20)[0], b"out\n", "until the pipe's end")
+    except subprocess.TimeoutExpired:
+        expect.same("kept open", "let go", "the caller's pipe")
+    finally:
+        os.write(lock, b".")
+        child.communicate()
+    expect.same(child.returncode, 0, "status")
+    expect.same(places.settle(home), [], "left")
+    os.close(lock)
+
+
+@places.case(places.lacks_run(*AS_MOUNTER))
 def session_in_a_place_of_its_own(home, expect):
     """Begun inside of the namespace, on a file system that nobody else sees."""
     os.makedirs(home.runtime, 0o700)
