@@ -373,7 +373,7 @@ static void collect(struct collector *c, int *guardian)
 		if (c->end_ns && (c->caught_up || c->now_ns >= c->end_ns))
 			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING &&
-		    !tap_open(&c->watch))
+		    !tap_attached())
 			release_console_if_last(c, guardian);
 		if (c->look_at_polled && c->caught_up && !c->watch.ended_count)
 			stop_polling(c);

@@ -66,6 +66,7 @@ void tap_read(struct collector *c)
 		watch_remove_fd(&c->watch, tap.fd);
 		close(tap.fd);
 		tap.fd = -1;
+		c->look_at_console = true;
 	}
 	if (tap.fd >= 0)
 		watch_again(&c->watch, tap.fd, WATCH_DEEP);
@@ -78,4 +79,9 @@ bool tap_open(const struct watch *w)
 	(void)w;
 	/* With all processes gone, what is still unread has been said before. */
 	return tap.fd >= 0 && (tap.held || (poll(&p, 1, 0) > 0 && p.revents & POLLIN));
+}
+
+bool tap_attached(void)
+{
+	return tap.fd >= 0;
 }

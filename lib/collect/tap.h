@@ -14,6 +14,9 @@ void tap_attach(struct collector *c);
 void tap_read(struct collector *c);
 	/* Takes what there is, as far as the ring has room. */
 bool tap_open(const struct watch *w);
-	/* whether somebody may still write to it */
+	/* whether something is still to be read from it */
+bool tap_attached(void);
+	/* whether somebody may still write to it: in deep mode, such a process has descriptor 2 in place of
+	 * the console's */
 
 #endif

@@ -46,6 +46,14 @@ def static_is_heard(home, expect):
 
 
 @cli.case
+def console_outlives_the_descriptor(home, expect):
+    """Nobody has what descriptor 2 was: the console is kept for whoever has its other end."""
+    done = home.run("run", "--deep", "sh", "-c",
+                    "/bin/true; sleep 0.3; echo late >&2")  # whose end lets the collector look
+    expect.same(done.stderr, "late\n", "stderr")
+
+
+@cli.case
 def on_a_terminal_it_stays_one(home, expect):
     path = static_program(home)
     master, slave = pty.openpty()

@@ -317,7 +317,8 @@ def kill(pid):
 def environment(runtime, home="/", extra=None):
     """A small one, with nothing of hark's but the runtime directory."""
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TERM": "dumb", "HOME": home,
-           "TMPDIR": home, "HARK_RUNTIME_DIR": runtime}
+           "TMPDIR": home, "HARK_RUNTIME_DIR": runtime,
+           "HARK_EXIT_TIMEOUT": "60s"}  # what was said is shown at the end, on a busy machine too
     env.update(mode.environment)
     env.update(extra or {})
     return env
