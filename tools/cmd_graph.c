@@ -100,12 +100,10 @@ static void draw(const struct tree_node *node)
 
 static void print_node(const struct tree_node *node)
 {
-	char text[UNITS_TEXT], *name = show_as_safe(node->function->name);
+	char *name = show_as_safe(node->function->name);
 	char *module = show_as_safe(node->function->module);
 
-	printf("%9s ", units_ns(text, node->total_ns));
-	printf("%9s ", units_ns(text, node->self_ns));
-	printf("%13s  ", units_count(text, node->calls));
+	graph_figures(node->function, node->total_ns, node->self_ns, node->calls, "");
 	draw(node);
 	/* whoever is called within a module is of that, as a rule */
 	bool elsewhere = node->depth == 0 ||
@@ -127,11 +125,11 @@ static void print_object(const struct tree_node *node, uint64_t id, uint64_t par
 	json_number(stdout, ",", "depth", node->depth);
 	json_pair(stdout, ",", "function", node->function->name);
 	json_pair(stdout, ",", "module", node->function->module);
-	json_number(stdout, ",", "calls", node->calls);
-	json_number(stdout, ",", "total_ns", node->total_ns);
-	json_number(stdout, ",", "self_ns", node->self_ns);
-	json_number(stdout, ",", "min_ns", node->min_ns);
-	json_number(stdout, ",", "max_ns", node->max_ns);
+	graph_json_figures(node->function, node->total_ns, node->self_ns, node->calls);
+	if (node->function->method != METHOD_SAMPLE) { /* nobody knows of single calls */
+		json_number(stdout, ",", "min_ns", node->min_ns);
+		json_number(stdout, ",", "max_ns", node->max_ns);
+	}
 	printf("}\n");
 }
 
@@ -140,10 +138,12 @@ static int print_tree(const struct graph *graph)
 	const struct tree *tree = &graph->tree;
 	uint64_t *ids = NULL, id = 0; /* by depth */
 	size_t room = 0;
+	bool estimated = false;
 
 	if (tree->count && !graph->json)
 		printf("%9s %9s %13s  %s\n", "TOTAL", "SELF", "CALLS", "CALL PATH");
 	for (const struct tree_node *node = tree_next(&tree->root); node; node = tree_next(node)) {
+		estimated = estimated || node->function->method == METHOD_SAMPLE;
 		if (!graph->json) {
 			print_node(node);
 			continue;
@@ -161,6 +161,8 @@ static int print_tree(const struct graph *graph)
 		print_object(node, id, node->depth ? ids[node->depth - 1] : 0);
 	}
 	free(ids);
+	if (estimated && !graph->json)
+		printf("\n~ is estimated, from samples of stacks: CALLS is how many samples there are.\n");
 	return 0;
 }
 

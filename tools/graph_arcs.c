@@ -22,13 +22,32 @@ static void print_function(const struct function *f)
 	free(name);
 }
 
-static void print_figures(uint64_t total_ns, uint64_t self_ns, uint64_t calls, const char *before)
+void graph_figures(const struct function *f, uint64_t total_ns, uint64_t self_ns, uint64_t calls,
+		   const char *before)
 {
-	char text[UNITS_TEXT];
+	const char *mark = f->method == METHOD_SAMPLE ? "~" : "";
+	char text[UNITS_TEXT], marked[UNITS_TEXT + 2];
 
-	printf("%9s ", units_ns(text, total_ns));
-	printf("%9s ", units_ns(text, self_ns));
-	printf("%13s  %s", units_count(text, calls), before);
+	snprintf(marked, sizeof marked, "%s%s", mark, units_ns(text, total_ns));
+	printf("%9s ", marked);
+	snprintf(marked, sizeof marked, "%s%s", mark, units_ns(text, self_ns));
+	printf("%9s ", marked);
+	snprintf(marked, sizeof marked, "%s%s", mark, units_count(text, calls));
+	printf("%13s  %s", marked, before);
+}
+
+/* The count of samples is no count of calls. */
+void graph_json_figures(const struct function *f, uint64_t total_ns, uint64_t self_ns,
+			uint64_t calls)
+{
+	bool sampled = f->method == METHOD_SAMPLE;
+
+	json_pair(stdout, ",", "method", calls_method(f));
+	json_number(stdout, ",", sampled ? "samples" : "calls", calls);
+	json_number(stdout, ",", "total_ns", total_ns);
+	json_number(stdout, ",", "self_ns", self_ns);
+	if (sampled)
+		printf(",\"estimated\":true");
 }
 
 static void print_heading(void)
@@ -57,16 +76,16 @@ static void print_around(const struct arcs *arcs, const struct arc *sum)
 		const struct arc *arc = &arcs->slots[i];
 		if (arc->callee != sum->callee)
 			continue;
-		print_figures(arc->total_ns, arc->self_ns, arc->calls, "  called by ");
+		graph_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls, "  called by ");
 		print_function(arc->caller);
 	}
-	print_figures(sum->total_ns, sum->self_ns, sum->calls, "");
+	graph_figures(sum->callee, sum->total_ns, sum->self_ns, sum->calls, "");
 	print_function(sum->callee);
 	for (size_t i = 0; i < arcs->count; i++) {
 		const struct arc *arc = &arcs->slots[i];
 		if (arc->caller != sum->callee)
 			continue;
-		print_figures(arc->total_ns, arc->self_ns, arc->calls, "  calls ");
+		graph_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls, "  calls ");
 		print_function(arc->callee);
 	}
 }
@@ -84,9 +103,7 @@ static void json_list(const struct arcs *arcs, const struct function *f, bool ca
 		printf("%s", comma);
 		json_pair(stdout, "{", "function", other ? other->name : NULL);
 		json_pair(stdout, ",", "module", other ? other->module : NULL);
-		json_number(stdout, ",", "calls", arc->calls);
-		json_number(stdout, ",", "total_ns", arc->total_ns);
-		json_number(stdout, ",", "self_ns", arc->self_ns);
+		graph_json_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls);
 		printf("}");
 		comma = ",";
 	}
@@ -97,9 +114,7 @@ static void json_around(const struct arcs *arcs, const struct arc *sum)
 {
 	json_pair(stdout, "{", "function", sum->callee->name);
 	json_pair(stdout, ",", "module", sum->callee->module);
-	json_number(stdout, ",", "calls", sum->calls);
-	json_number(stdout, ",", "total_ns", sum->total_ns);
-	json_number(stdout, ",", "self_ns", sum->self_ns);
+	graph_json_figures(sum->callee, sum->total_ns, sum->self_ns, sum->calls);
 	json_list(arcs, sum->callee, true);
 	json_list(arcs, sum->callee, false);
 	printf("}\n");
@@ -155,9 +170,7 @@ static void json_arc(const struct arc *arc)
 	json_pair(stdout, ",", "caller_module", arc->caller ? arc->caller->module : NULL);
 	json_pair(stdout, ",", "function", arc->callee->name);
 	json_pair(stdout, ",", "module", arc->callee->module);
-	json_number(stdout, ",", "calls", arc->calls);
-	json_number(stdout, ",", "total_ns", arc->total_ns);
-	json_number(stdout, ",", "self_ns", arc->self_ns);
+	graph_json_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls);
 	printf("}\n");
 }
 
@@ -183,7 +196,7 @@ void graph_arcs_all(const struct arcs *arcs, bool json)
 			print_function(arc->caller);
 		}
 		bool last = i + 1 == arcs->count || order[i + 1]->caller != arc->caller;
-		print_figures(arc->total_ns, arc->self_ns, arc->calls, last ? "└─ " : "├─ ");
+		graph_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls, last ? "└─ " : "├─ ");
 		print_function(arc->callee);
 	}
 	free(order);

@@ -15,4 +15,11 @@ size_t graph_arcs_around(const struct arcs *arcs, const char *glob, bool json);
 void graph_arcs_all(const struct arcs *arcs, bool json);
 	/* prints every caller with its callees */
 
+void graph_figures(const struct function *function, uint64_t total_ns, uint64_t self_ns,
+		   uint64_t calls, const char *before);
+	/* three columns and what stands behind them; of what was sampled, marked by ~ */
+void graph_json_figures(const struct function *function, uint64_t total_ns, uint64_t self_ns,
+			uint64_t calls);
+	/* the same, and how they are known */
+
 #endif

@@ -40,7 +40,10 @@ void calls_close(struct calls *calls)
 
 const char *calls_method(const struct function *function)
 {
-	return function->method == METHOD_CALL ? "call" : "entry";
+	static const char *const words[] = { [METHOD_ENTRY] = "entry", [METHOD_CALL] = "call",
+					     [METHOD_SAMPLE] = "sample" };
+
+	return words[function->method];
 }
 
 uint32_t calls_function_count(const struct calls *calls)

@@ -13,8 +13,9 @@
 
 #include "lib/profile/trace_dir.h"
 
-/* How it is known that it ran. */
-enum method { METHOD_ENTRY, METHOD_CALL };
+/* How it is known that it ran. METHOD_SAMPLE: its stack was looked at, and all times are estimates; a
+ * function that was recorded as well is another one, for it would be counted twice. */
+enum method { METHOD_ENTRY, METHOD_CALL, METHOD_SAMPLE };
 
 /* A function, once for the whole trace whatever images it ran in: the same path, build-id and start. */
 struct function {
@@ -103,7 +104,7 @@ int calls_merge(struct calls *calls, const struct calls_visitor *visitor, void *
 	/* All threads in the order of time, the session's messages, stamps and timers between them (after
 	 * what happened before them in the same nanosecond: whoever speaks is in that call already). */
 const char *calls_method(const struct function *function);
-	/* in a word: entry, call */
+	/* in a word: entry, call, sample */
 uint32_t calls_function_count(const struct calls *calls);
 const struct function *calls_function(const struct calls *calls, uint32_t number);
 

@@ -130,6 +130,8 @@ static void put_place(FILE *to, const struct callgrind *c, uint32_t at, const ch
 	export_line(to, f->file ? f->file : "???", "");
 	fprintf(to, "\n%sfn=(%" PRIu32 ") ", prefix, at + 1);
 	export_line(to, f->name, "");
+	if (f->method == METHOD_SAMPLE)
+		fputs(" (sampled)", to);
 	putc('\n', to);
 }
 

@@ -64,7 +64,8 @@ static int64_t tid_of(struct export *e, const struct trace_thread *thread)
 	if (!lane->met) {
 		lane->met = true;
 		put_name(e, "process_name", thread->image->pid, thread->tid, thread->image->comm);
-		put_name(e, "thread_name", thread->image->pid, thread->tid, thread->comm);
+		put_name(e, "thread_name", thread->image->pid, thread->tid,
+			 trace_thread_name(thread, name));
 	}
 	if (!lane->fiber)
 		return thread->tid;

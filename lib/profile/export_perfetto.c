@@ -129,7 +129,7 @@ static uint64_t track_of(struct export *e, const struct trace_thread *thread)
 			proto_clear(&p->inner);
 			proto_number(&p->inner, THREAD_PID, (uint64_t)thread->image->pid);
 			proto_number(&p->inner, THREAD_TID, (uint64_t)thread->tid);
-			proto_text(&p->inner, THREAD_NAME, thread->comm);
+			proto_text(&p->inner, THREAD_NAME, trace_thread_name(thread, name));
 			proto_message(&p->event, TRACK_THREAD, &p->inner);
 			put_track(e);
 		}

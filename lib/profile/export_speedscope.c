@@ -123,12 +123,13 @@ static void begin(void *arg, const struct trace_thread *thread)
 {
 	struct export *e = arg;
 	struct speedscope *s = e->state;
-	char name[64];
+	char name[64], comm[TRACE_THREAD_NAME];
 
 	s->any = false;
 	s->depth = 0;
 	s->first_ns = s->last_ns = 0;
-	snprintf(name, sizeof name, "%s (%" PRId32 ")", thread->comm, thread->tid);
+	snprintf(name, sizeof name, "%s (%" PRId32 ")", trace_thread_name(thread, comm),
+		 thread->tid);
 	fputs(s->later ? ",\n" : "\n", e->to);
 	fputs("{\"type\":\"evented\",\"unit\":\"nanoseconds\",\"name\":", e->to);
 	export_json(e->to, name, strlen(name));

@@ -105,16 +105,14 @@ static int by_image(const void *key, const void *image)
 	return number < i->number ? -1 : number > i->number;
 }
 
-static const struct trace_module *module_of(const struct names *names, uint64_t where)
+static const struct trace_image *image_of(const struct names *names, uint64_t where)
 {
 	const struct trace_dir *dir = names->dir;
 	uint32_t number = (uint32_t)(where >> 32);
-	const struct trace_image *image = NULL;
 
-	if (dir->image_count)
-		image = bsearch(&number, dir->images, dir->image_count, sizeof *dir->images,
-				by_image);
-	return image ? trace_dir_module(image, (uint32_t)where) : NULL;
+	if (!dir->image_count)
+		return NULL;
+	return bsearch(&number, dir->images, dir->image_count, sizeof *dir->images, by_image);
 }
 
 /* ---- functions --------------------------------------------------------------------------------- */
@@ -142,7 +140,7 @@ static int number_it(struct names *names, struct named *named)
 }
 
 static struct named *make(struct names *names, struct names_file *file, uint64_t start,
-			  const struct symbol *symbol)
+			  const struct symbol *symbol, enum method method)
 {
 	struct named *named = calloc(1, sizeof *named);
 	struct source_line line = { .file = NULL };
@@ -157,6 +155,7 @@ static struct named *make(struct names *names, struct names_file *file, uint64_t
 		.module = file->base_name,
 		.path = file->path,
 		.start = start,
+		.method = method,
 	};
 	if (names->filter && names->filter->lines && file->symbols &&
 	    symbols_line(file->symbols, start, &line)) {
@@ -193,14 +192,15 @@ static void grow_chains(struct names *names)
 }
 
 static struct named *find_or_make(struct names *names, struct names_file *file, uint64_t start,
-				  const struct symbol *symbol)
+				  const struct symbol *symbol, enum method method)
 {
 	size_t slot = names_hash((uintptr_t)file, start) & names->chain_mask;
 
 	for (struct named *named = names->chains[slot]; named; named = named->next)
-		if (named->file == file && named->function.start == start)
+		if (named->file == file && named->function.start == start &&
+		    named->function.method == method)
 			return named;
-	struct named *named = make(names, file, start, symbol);
+	struct named *named = make(names, file, start, symbol, method);
 	if (!named)
 		return NULL;
 	named->next = names->chains[slot];
@@ -232,16 +232,15 @@ static struct named *intern_call(struct names *names, uint64_t where, uint64_t o
 	symbol.name = plain ? plain : symbol.linkage;
 	if (file)
 		named = find_or_make(names, file, call ? number_of(call->name) : offset,
-				     call ? &symbol : NULL);
-	if (named)
-		named->function.method = METHOD_CALL;
+				     call ? &symbol : NULL, METHOD_CALL);
 	free(plain);
 	return named;
 }
 
 static struct named *intern(struct names *names, uint64_t where, uint64_t offset)
 {
-	const struct trace_module *module = module_of(names, where);
+	const struct trace_image *image = image_of(names, where);
+	const struct trace_module *module = image ? trace_dir_module(image, (uint32_t)where) : NULL;
 	struct symbol symbol = { .name = NULL };
 
 	if (module && module->calls)
@@ -255,7 +254,8 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 		known = true;
 		symbol = (struct symbol){ .name = file->path, .linkage = file->path };
 	}
-	return find_or_make(names, file, known ? symbol.start : offset, known ? &symbol : NULL);
+	return find_or_make(names, file, known ? symbol.start : offset, known ? &symbol : NULL,
+			    image && image->sampled ? METHOD_SAMPLE : METHOD_ENTRY);
 }
 
 /* ---- keys -------------------------------------------------------------------------------------- */

@@ -66,12 +66,15 @@ static int64_t take(struct paths *paths, uint32_t parent, uint32_t number,
 
 int paths_begin(struct paths *paths, const struct trace_thread *thread)
 {
+	char name[TRACE_THREAD_NAME];
+
+	trace_thread_name(thread, name);
 	for (uint32_t i = 0; i < paths->root_count; i++)
-		if (strcmp(paths->names[i], thread->comm) == 0) {
+		if (strcmp(paths->names[i], name) == 0) {
 			paths->root = paths->roots[i];
 			return 0;
 		}
-	char(*names)[17] = realloc(paths->names, (paths->root_count + 1) * sizeof *names);
+	char(*names)[TRACE_THREAD_NAME] = realloc(paths->names, (paths->root_count + 1) * sizeof *names);
 	if (!names)
 		return -ENOMEM;
 	paths->names = names;
@@ -82,7 +85,7 @@ int paths_begin(struct paths *paths, const struct trace_thread *thread)
 	int64_t at = take(paths, PATHS_NONE, paths->root_count, NULL);
 	if (at <= 0)
 		return -ENOMEM;
-	memcpy(names[paths->root_count], thread->comm, sizeof *names);
+	memcpy(names[paths->root_count], name, sizeof *names);
 	roots[paths->root_count++] = (uint32_t)at;
 	paths->root = (uint32_t)at;
 	return 0;

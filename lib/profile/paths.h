@@ -26,7 +26,7 @@ struct paths {
 	uint32_t count, room;
 	uint32_t depth;      /* calls as deep as this and no deeper; 0: all */
 	uint32_t root;       /* of the thread that is walked */
-	char (*names)[17];   /* of the roots, in their order: threads' names */
+	char (*names)[TRACE_THREAD_NAME];   /* of the roots, in their order: threads' names */
 	uint32_t *roots, root_count;
 	struct numbering by_parent; /* parent << 32 | function's number */
 	uint64_t hidden;     /* calls that had no path of their own */

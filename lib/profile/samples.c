@@ -284,6 +284,7 @@ static int make_image(struct reading *r, uint32_t nth, int32_t pid, uint64_t tic
 	struct trace_image *image = &dir->images[dir->image_count - 1];
 	image->pid = pid;
 	image->ticks = ticks;
+	image->sampled = true;
 	image->modules = r->files; /* a build has thousands of processes: no copy for each */
 	image->module_count = files;
 	for (size_t i = 0; i < files && !*image->path; i++) /* what is mapped first */

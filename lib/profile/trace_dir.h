@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "lib/profile/store.h"
 #include "lib/stamp/trace.h"
@@ -35,6 +36,7 @@ struct trace_image {
 	const char *path, *comm;
 	struct trace_module *modules; /* in the order of their numbers, gaps are zeroed */
 	size_t module_count;
+	bool sampled;              /* of a process whose stacks were looked at */
 };
 
 struct trace_part {
@@ -53,6 +55,16 @@ struct trace_thread {
 	size_t part_count;
 	struct samples_thread *sampled; /* NULL: what it called was recorded */
 };
+
+enum { TRACE_THREAD_NAME = 32 };
+
+static inline const char *trace_thread_name(const struct trace_thread *thread,
+					    char name[TRACE_THREAD_NAME])
+	/* Its comm; whose times are estimates is told apart from who was recorded. */
+{
+	snprintf(name, TRACE_THREAD_NAME, "%s%s", thread->comm, thread->sampled ? " (sampled)" : "");
+	return name;
+}
 
 /* A line of `events` that is neither image nor module. */
 enum trace_note_kind { TRACE_NOTE_MUTED, TRACE_NOTE_GAP };

@@ -288,6 +288,35 @@ def a_file_of_any_size_is_read(home, expect):
     expect(f"at byte {whole}" in done.stderr, f"it is told: {done.stderr}")
 
 
+@sampled
+def estimates_are_marked_everywhere(home, expect):
+    """What was recorded and what was sampled of a function is never one figure."""
+    program = compile_guest(home, "split", "-O2", "-finstrument-functions")
+    home.run("run", "--stamp", "trace", "--sample", "cpu@999", program, "1", "0.2")
+    nodes = [json.loads(line) for line in home.run("graph", "--format", "json").stdout.splitlines()]
+    for node in nodes:
+        sample = node["method"] == "sample"
+        expect.same(("samples" in node, node.get("estimated", False), "min_ns" in node),
+                    (sample, sample, not sample), f"{node}")
+    parents = {node["id"]: node for node in nodes}
+    expect({node["method"] for node in nodes if node["function"] == "seven"} == {"entry", "sample"}, "both")
+    expect(all(parents[node["parent"]]["method"] == node["method"] for node in nodes if node["parent"]),
+           "a path is of one kind")
+    lines = [line for line in home.run("graph").stdout.splitlines() if "seven" in line]
+    expect.same({line.lstrip().startswith("~") for line in lines}, {True, False}, f"{lines}")
+    around = [json.loads(line) for line in
+              home.run("graph", "--function", "seven", "--format", "json").stdout.splitlines()]
+    expect.same(sorted(row["method"] for row in around), ["entry", "sample"], "around it")
+    folded = home.run("export", "--format", "folded", "-o", "-").stdout.splitlines()
+    roots = {line.split(";")[0] for line in folded if ";seven" in line}
+    expect.same(roots, {"split", "split (sampled)"}, "folded")
+    chrome = json.loads(home.run("export", "--format", "chrome", "-o", "-").stdout)
+    names = {event["args"]["name"] for event in chrome["traceEvents"] if event["name"] == "thread_name"}
+    expect("split (sampled)" in names and "split" in names, f"{names}")
+    grind = home.run("export", "--format", "callgrind", "-o", "-").stdout
+    expect("seven (sampled)" in grind, "callgrind")
+
+
 @cli.case
 def what_is_no_specification(home, expect):
     for spec in ("cpu", "cpu@", "cpu@0", "cpu@10001", "gpu@99", "cpu@99hz", "1"):
