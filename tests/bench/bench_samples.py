@@ -3,7 +3,7 @@
 many of those that are due there are, how exact the shares, how many stacks complete, and what it costs.
 
 Beside it, in the same run: perf with frame pointers and with copies of the stack, and gperftools, where
-they are installed (linux-perf; libgoogle-perftools-dev). `make bench` runs it.
+they are installed (`scripts/deps bench`). `make bench` runs it.
 """
 import glob
 import os
@@ -70,8 +70,8 @@ def by_perf(top, rate, program, threads, how):
     data = os.path.join(top, "perf.data")
     figures = run([PERF, "record", "-q", "-e", "cpu-clock", "-F", str(rate), *how, "-o", data,
                    program, threads, SECONDS], top)
-    out = subprocess.run([PERF, "script", "-i", data, "-F", "ip,sym"], capture_output=True,
-                         text=True, check=False, cwd=top).stdout
+    out = subprocess.run([PERF, "script", "--no-inline", "-i", data, "-F", "ip,sym"],
+                         capture_output=True, text=True, check=False, cwd=top).stdout
     stacks = []
     for block in out.split("\n\n"):
         names = [line.split()[1].split("+")[0] for line in block.splitlines()
