@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/collect/collector.h"
@@ -85,13 +86,36 @@ static void send_to(struct callpath_helper *h, enum frames_type type, uint32_t p
 		h->asked = id;
 }
 
-/* Its answer, if it comes within so many milliseconds: how many bytes; 0: it did not, or knows nothing. */
-static size_t hear(struct callpath_helper *h, uint64_t id, int wait_ms, char text[FRAMES_TEXT])
+/* What it has worked, in milliseconds. */
+static int64_t worked_ms(const struct callpath_helper *h)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(h->pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+		return INT64_MAX;
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Its time is that of its own work, since other programs may keep it from that for a while. */
+static bool answers(const struct callpath_helper *h, bool wait)
+{
+	struct pollfd ready = { .fd = h->fd, .events = POLLIN };
+	int64_t from = wait ? worked_ms(h) : 0;
+	int n = poll(&ready, 1, wait ? CALLPATH_TURN_MS : 0);
+
+	for (int turns = 1; n == 0 && wait && turns < CALLPATH_TURNS &&
+			    worked_ms(h) - from < CALLPATH_WORK_MS; turns++)
+		n = poll(&ready, 1, CALLPATH_TURN_MS);
+	return n == 1;
+}
+
+/* Its answer, if it comes in time: how many bytes; 0: it did not, or knows nothing. */
+static size_t hear(struct callpath_helper *h, uint64_t id, bool wait, char text[FRAMES_TEXT])
 {
 	struct { struct frames_head head; char text[FRAMES_TEXT]; } in;
-	struct pollfd ready = { .fd = h->fd, .events = POLLIN };
 
-	while (h->fd && h->asked && poll(&ready, 1, wait_ms) == 1) {
+	while (h->fd && h->asked && answers(h, wait)) {
 		ssize_t n = recv(h->fd, &in, sizeof in, MSG_DONTWAIT);
 		if (n < (ssize_t)sizeof in.head) {
 			if (n >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -119,13 +143,13 @@ static void ask(struct callpath *all, struct callpath_stack *s)
 		struct callpath_helper *h = &all->helper[i];
 		if (!is_there(all, i))
 			continue;
-		hear(h, 0, 0, s->text);
+		hear(h, 0, false, s->text);
 		if (h->fd && !h->asked)
 			send_to(h, FRAMES_STACK, s->key.pid, id, s->bytes, s->count);
 	}
 	for (unsigned i = 0; i < HELPERS && !s->text_bytes; i++)
 		if (all->helper[i].asked == id)
-			s->text_bytes = hear(&all->helper[i], id, CALLPATH_WAIT_MS, s->text);
+			s->text_bytes = hear(&all->helper[i], id, true, s->text);
 }
 
 static void tell(struct callpath *all, enum frames_type type, uint32_t pid, const void *bytes,

@@ -13,7 +13,12 @@
 #include "lib/ring/reader.h"
 #include "lib/sample/frames.h"
 
-enum { CALLPATH_KEPT = 16, CALLPATH_WAIT_MS = 1000 };
+enum {
+	CALLPATH_KEPT = 16,
+	CALLPATH_WORK_MS = 1000, /* of its processor's time, in which an answer must be there, */
+	CALLPATH_TURN_MS = 100,
+	CALLPATH_TURNS = 50,     /* and 5 s of anybody's time */
+};
 
 struct callpath_key {
 	uint32_t pid, tid, detail;
