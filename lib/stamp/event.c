@@ -5,12 +5,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "lib/base/sysio.h"
 
+enum { LINE = 2048 };
+
 void event_begin(struct event *event, const char *word)
 {
-	event->text = text_in(event->line, sizeof event->line);
+	event->line = sysio_map(LINE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sysio_is_error(event->line))
+		event->line = event->spare;
+	bool small = event->line == event->spare;
+	event->text = text_in(event->line, small ? sizeof event->spare : LINE);
 	text_str(&event->text, word);
 }
 
@@ -62,11 +69,10 @@ void event_text(struct event *event, const char *name, const char *value)
 	}
 }
 
-int event_append(struct event *event, const char *path)
+static int append(const struct event *event, const char *path)
 {
 	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
 
-	text_char(&event->text, '\n');
 	if (event->text.cut)
 		return -EMSGSIZE;
 	int fd = sysio_open(path, flags, 0600);
@@ -77,4 +83,13 @@ int event_append(struct event *event, const char *path)
 	if (n < 0)
 		return (int)n;
 	return (size_t)n == event->text.len ? 0 : -ENOSPC;
+}
+
+int event_append(struct event *event, const char *path)
+{
+	text_char(&event->text, '\n');
+	int result = append(event, path);
+	if (event->line != event->spare)
+		sysio_unmap(event->line, LINE);
+	return result;
 }

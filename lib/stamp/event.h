@@ -10,12 +10,15 @@
 
 #include "lib/base/text.h"
 
+/* The line is in a page of its own, for what happens on small stacks, or, where there is none, here. */
 struct event {
 	struct text text;
-	char line[2048];
+	char *line;
+	char spare[256];
 };
 
 void event_begin(struct event *event, const char *word);
+	/* Each is followed by its event_append(), which releases the page. */
 void event_number(struct event *event, const char *key, uint64_t value);
 void event_hex(struct event *event, const char *key, uint64_t value);
 void event_bytes(struct event *event, const char *key, const void *bytes, size_t count);
