@@ -99,14 +99,15 @@ build/libhark-preload.so: $(SHIM_SRC:%.c=build/shim/%.o) $(SHIM_ASM:%.S=build/sh
 	$(call say,LINK)
 	$(LINK) $(SHIM_LDFLAGS)
 
-# Every row of hooks.def is a symbol that the shim exports; it exports nothing else.
+# Every row of hooks.def is a symbol that the shim exports, and what plt_loader.c has itself called by;
+# it exports nothing else.
 build/shim/exports.map: shim/hooks.def Makefile
 	$(call say,GEN)
 	mkdir -p $(@D)
 	echo '{ global:' >$@.new
 	$(CC) -E -P -undef -x c '-DHOOK(type, name, ...)=name;' '-DHOOK_ALIAS(name, ...)=name;' \
 		-I. $< >>$@.new
-	echo 'local: *; };' >>$@.new
+	echo 'hark_shim_locked; local: *; };' >>$@.new
 	mv $@.new $@
 
 build/libhark.so: build/pic/lib/hark.o build/pic/core.a

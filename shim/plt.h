@@ -7,6 +7,7 @@
  *	plt_stray.c       calls on stacks that are copied elsewhere and back
  *	plt_functions.c   which functions are traced, and their names in the trace
  *	plt_modules.c     the modules' slots
+ *	plt_loader.c      when they may be looked at
  *	plt_lookup.c      what the loader would put into a slot
  *
  * A record of a call is as any other stamp's; the function that it names is the stub in plt_stubs.
@@ -127,13 +128,21 @@ bool plt_wanted(const char *name, const char *library);
 void plt_begin(void);
 	/* Once the session is joined and all modules are there that the program was linked with. */
 void plt_look(void);
-	/* Rewrites the slots of modules that came since the last time. */
-void plt_opening(void);
-	/* Modules may come: plt_look() is due at the next calls of whatever goes the slow way. */
-bool plt_due(void);
-bool plt_closing(bool begins);
+	/* Rewrites the slots of modules that came since the last time. Takes the loader's lock. */
 void plt_unloaded(void);
-	/* dlclose() is done. */
+	/* dlclose() is done. Likewise. */
+
+/* plt_loader.c */
+void plt_locked(void (*function)(void));
+	/* Calls it while no module can come or go; not at all where that cannot be had. */
+void plt_loader_called(void);
+	/* By the program: what dlerror() had to say is gone. */
+void plt_opening(uintptr_t slot);
+	/* The call with this slot may bring modules. */
+bool plt_due(void);
+	/* To be looked for in this thread: all calls have to go the slow way. */
+void plt_look_if_due(uintptr_t slot);
+	/* Does, if this call is made after the one that brought them, and not by a handler. */
 
 /* plt_lookup.c */
 struct plt_module {

@@ -25,18 +25,12 @@
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
-static _Atomic bool due;
-
-bool plt_due(void) { return atomic_load_explicit(&due, memory_order_relaxed); }
-void plt_opening(void) { atomic_store(&due, true); }
-
 #if PLT_AVAILABLE
 
-static _Atomic uint32_t looking; /* pid of who is, or was before a fork */
-static _Atomic uint32_t closing;
+static uint32_t looking; /* pid of who is, or was before a fork; under the loader's lock */
 
 enum {
-	MODULES = 2048, CANDIDATES = 1024, PATH = 512, WAITS = 100000, PAGE = 4096,
+	MODULES = 2048, CANDIDATES = 1024, PATH = 512, PAGE = 4096,
 	TEXT_MOST = 64 << 20,  /* bytes of code that are searched for uses of slots */
 };
 
@@ -380,69 +374,48 @@ static void look_at(struct module *m)
 			(struct known){ m->dynamic, m->is.from, m->taken };
 }
 
-/* Bounded: who has it needs a few milliseconds. */
-static bool lock(bool wait)
-{
-	uint32_t pid = shim.epoch->value;
+static bool ready(void) { return table && !shim.sandboxed && shim.epoch->value; }
 
-	for (int i = 0; i < (wait ? WAITS : 1); i++) {
-		uint32_t none = atomic_load(&looking);
-		if (none == pid) {
-			if (wait)
-				sysio_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-			continue;
-		}
-		if (atomic_compare_exchange_strong(&looking, &none, pid)) /* 0, or a parent's thread's */
-			return true;
-	}
-	return false;
+/* The same thread may be at it: the loader's lock is recursive. */
+static bool begin(void)
+{
+	if (looking == shim.epoch->value)
+		return false;
+	looking = shim.epoch->value;
+	return true;
 }
 
-static void unlock(void) { atomic_store(&looking, 0); }
-
-void plt_look(void)
+static void look(void)
 {
 	unsigned long long adds = 0;
 	struct module m;
 
-	if (!table || shim.sandboxed || !shim.epoch->value || !lock(false))
+	if (!begin())
 		return;
-	atomic_store(&due, false);
 	table->found_count = 0;
-	if (atomic_load(&closing) == 0)
-		REAL(dl_iterate_phdr)(collect, &adds);
+	REAL(dl_iterate_phdr)(collect, &adds);
 	if (table->found_count) {
-		bool first = table->adds == 0;
 		table->unfinished = false;
 		for (uint32_t i = 0; i < table->found_count; i++)
 			if (describe(&m, &table->found[i]))
 				look_at(&m);
 		table->adds = adds;
-		if (first)
-			dlerror(); /* what could not be found is not the program's mistake */
 	}
-	if (table->unfinished || atomic_load(&closing))
-		atomic_store(&due, true);
-	unlock();
+	looking = 0;
 }
 
-/* Nothing may go while somebody looks at it. */
-bool plt_closing(bool begins)
+void plt_look(void)
 {
-	if (!table)
-		return true;
-	atomic_fetch_add(&closing, begins ? 1 : -1U);
-	if (begins && shim.epoch->value && lock(true))
-		unlock();
-	return true;
+	if (ready())
+		plt_locked(look);
 }
 
-void plt_unloaded(void)
+static void unloaded(void)
 {
 	uintptr_t from, to;
 	const char *path;
 
-	if (!table || shim.sandboxed || !shim.epoch->value || !lock(true))
+	if (!begin())
 		return;
 	for (uint32_t i = 0; i < table->known_count; i++)
 		while (i < table->known_count &&
@@ -450,7 +423,13 @@ void plt_unloaded(void)
 			 from == table->known[i].from))
 			table->known[i] = table->known[--table->known_count];
 	plt_functions_unloaded();
-	unlock();
+	looking = 0;
+}
+
+void plt_unloaded(void)
+{
+	if (ready())
+		plt_locked(unloaded);
 }
 
 static bool shadow_stack(void)
@@ -481,7 +460,6 @@ void plt_begin(void)
 
 void plt_begin(void) { }
 void plt_look(void) { }
-bool plt_closing(bool begins) { return begins; }
 void plt_unloaded(void) { }
 
 #endif

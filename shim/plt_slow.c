@@ -309,10 +309,14 @@ static void before(const struct plt_function *of, uintptr_t slot)
 		plt_now->leaves = true;
 		set_limit(plt_now);
 	}
-	if ((of->flags & PLT_FINDS) || plt_due())
+	if (of->flags & PLT_FINDS)
 		plt_look();
+	else
+		plt_look_if_due(slot);
+	if (of->flags & (PLT_FINDS | PLT_OPENS))
+		plt_loader_called();
 	if (of->flags & PLT_OPENS)
-		plt_opening();
+		plt_opening(slot);
 }
 
 static bool open_stamp(uintptr_t function, uintptr_t sp)
@@ -351,6 +355,8 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 		    ((of->flags & PLT_INSTANT) || !take(slot, function)))
 			stamp_exit(function, site, sp, function);
 	}
+	if (plt_due())
+		stamp_ask(&stamp);
 	errno = saved;
 	return target;
 }

@@ -269,12 +269,10 @@ void stamp_unloaded(void)
 HOOKED int dlclose(void *handle)
 {
 	bool ours = atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed && !thread_borrows();
-
-	if (ours)
-		plt_closing(true);
 	int result = REAL(dlclose)(handle);
+
+	plt_loader_called();
 	if (ours) {
-		plt_closing(false);
 		plt_unloaded();
 		stamp_unloaded();
 		stack_unloaded();

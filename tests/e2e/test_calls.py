@@ -43,7 +43,8 @@ def build(way=()):
         return path
     compile_one("leaf.c", "libleaf.so", "-shared", "-fPIC")
     link = ("-L" + top, "-lleaf", "-Wl,-rpath," + top, "-pthread")
-    return {"calls": compile_one("calls.c", "calls", *way, *link),
+    return {"loader": compile_one("loader.c", "loader", *way, *link),
+            "calls": compile_one("calls.c", "calls", *way, *link),
             "plug": compile_one("plug.c", "libplug.so", "-shared", "-fPIC",
                                 *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"), *link),
             "throws": compile_one("throws.cc", "throws", *way, *link, compiler="g++")}
@@ -99,6 +100,23 @@ def S6_libraries_that_come_and_go(home, expect):
     """dlopen, dlsym, a call, dlclose, fifty times."""
     programs = build()
     exact(home, expect, programs, "loads", "50", programs["plug"])
+
+
+def loader(home, expect, *command):
+    counted, trace = called(home, "*", build(("-Wl,-z,now",))["loader"], *command)
+    expect.same(leaves(trace), counted, "calls")
+
+
+@cli.case
+def what_the_loader_complains_of(home, expect):
+    """dlerror() says what it would without us, whatever we ask the loader in between."""
+    loader(home, expect, "complains", "20")
+
+
+@cli.case
+def T8_little_stack(home, expect):
+    """A function's first call, which tells the trace of it, takes less than 2 KiB, its own and ours."""
+    loader(home, expect, "shallow", "2048")
 
 
 @cli.case
