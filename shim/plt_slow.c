@@ -349,7 +349,8 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 		end_callers(slot);
 	uintptr_t site = is_jump(plt_now, slot) ? plt_now->top->site : *(uintptr_t *)slot;
 	if (!(of->flags & PLT_QUIET)) {
-		if (!stamp_profile_enter(function, site, sp, function))
+		if (!(stamp.sieve ? stamp_filter_enter(function, site, sp, function) :
+				    stamp_profile_enter(function, site, sp, function)))
 			stamp_enter(function, site, sp, function);
 		if (open_stamp(function, sp) && !(of->flags & PLT_LAST) &&
 		    ((of->flags & PLT_INSTANT) || !take(slot, function)))
@@ -441,7 +442,10 @@ uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 			ended = find_elsewhere(slot, owner);
 		uint32_t gate = atomic_load_explicit(stamp_gate, memory_order_relaxed);
 		if ((!gate || (gate & STAMP_MODE)) &&
-		    !stamp_profile_exit(ended.function, ended.site, plt_sp(slot), ended.function))
+		    !(stamp.sieve ? stamp_filter_exit(ended.function, ended.site, plt_sp(slot),
+						      ended.function) :
+				    stamp_profile_exit(ended.function, ended.site, plt_sp(slot),
+						       ended.function)))
 			stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
 	} while (here && k->top->slot == slot);
 	errno = saved;

@@ -7,7 +7,10 @@
 
 _Thread_local struct stamp stamp
 	__attribute__((tls_model("initial-exec"))) = {
-	.seen = STAMP_ASK, .seen_by_clock = STAMP_ASK, .profiling = STAMP_ASK
+	.seen = STAMP_ASK,
+	.seen_by_clock = STAMP_ASK,
+	.profiling = STAMP_ASK,
+	.filtering = STAMP_ASK,
 };
 
 #define HERE() ((uintptr_t)__builtin_frame_address(0))
@@ -18,8 +21,10 @@ __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintpt
 						      uintptr_t sp, uintptr_t after)
 {
 	if (!stamp_gate_off() &&
-	    !stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
-	    !stamp_profile_enter(function, site, sp, after))
+	    !(stamp.sieve ? stamp_filter_enter(function, site, sp, after) :
+			    stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp,
+					     after) ||
+				    stamp_profile_enter(function, site, sp, after)))
 		stamp_enter(function, site, sp, after);
 }
 
@@ -27,8 +32,10 @@ __attribute__((noinline)) static void leave_otherwise(uintptr_t function, uintpt
 						      uintptr_t sp, uintptr_t after)
 {
 	if (!stamp_gate_off() &&
-	    !stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp, after) &&
-	    !stamp_profile_exit(function, site, sp, after))
+	    !(stamp.sieve ? stamp_filter_exit(function, site, sp, after) :
+			    stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp,
+					     after) ||
+				    stamp_profile_exit(function, site, sp, after)))
 		stamp_exit(function, site, sp, after);
 }
 

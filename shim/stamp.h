@@ -2,8 +2,10 @@
  * stamp.h - function stamps inside the program: a thread's state, and its slow half.
  *
  * stamp.c holds the two functions that the compiler's instrumentation calls; what they need seldom
- * stands in stamp_slow.c (stacks that were left, new segments), stamp_image.c (process, modules) and
- * stamp_fiber.c (stacks of the program's own making).
+ * stands in stamp_slow.c (stacks that were left, new segments), stamp_image.c (process and modules, whose
+ * files stamp_module.c knows) and stamp_fiber.c (stacks of the program's own making). Where a session has
+ * rules for what is recorded, stamp_filter.c takes the place of stamp.c, stamp_sieve.c that of its slow
+ * half: what a thread knows of the functions that it calls; stamp_names.c asks what they are called.
  */
 #ifndef HARK_SHIM_STAMP_H
 #define HARK_SHIM_STAMP_H
@@ -11,9 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/base/clock.h"
+#include "lib/base/filter.h"
 #include "lib/stamp/segment.h"
 #include "lib/stamp/trace.h"
 #include "shim/plt.h"
+#include "shim/shim.h"
 
 /* A call that is open. Whether it still is, the stack pointer tells: see stamp_slow.c. */
 struct stamp_frame {
@@ -24,7 +29,17 @@ struct stamp_frame {
 	/* in profile mode */
 	uint64_t start, below;          /* ticks: when it began, and what calls of its own took */
 	struct profile_function *callee;
-	struct trace_edge *edge;
+	union {
+		struct trace_edge *edge;
+		uint8_t *entry;    /* elsewhere, in the thread's part number `below`: its record, that
+				    * may be taken back; NULL: not that */
+	};
+	/* where there are rules; else zeros, or what was once there */
+	uint64_t kept;             /* stamp.kept, when it began */
+	struct filter_state path;
+	uint32_t depth;            /* of recorded calls, this one included */
+	uint32_t hidden;           /* 0: it is recorded; else so far out is one that is. Zero, always, in
+				    * frames above the top */
 };
 
 /* The open calls on one stack. The first frame is none: it has the highest stack pointer. */
@@ -40,6 +55,7 @@ enum { STAMP_ASK = 1 }; /* which no gate ever holds: changes are counted from 1 
 enum { STAMP_EPOCH_BITS = TRACE_TIME_BITS - 1, STAMP_FLIGHT_PARTS = 4 };
 
 struct profile;
+struct sieve;
 
 /* What outlives the thread, until another takes it over. */
 struct stamp_room {
@@ -52,6 +68,7 @@ struct stamp_room {
 	uint32_t flight, turn;             /* the image whose flight recorder the parts are, or 0; the
 					    * part that comes next */
 	struct profile *profile;
+	struct sieve *sieve;
 };
 
 struct stamp {
@@ -60,12 +77,16 @@ struct stamp {
 				   * slow half */
 	uint32_t seen_by_clock;   /* likewise, where the kernel does not keep time by the counter */
 	uint32_t profiling;       /* likewise, in profile mode */
+	uint32_t filtering;       /* likewise, in any mode, where there are rules */
 	bool busy;                /* the slow half is at work: who interrupts it must not go there */
 	bool stopped;             /* no room, or no permission, for another segment */
 	uint8_t *at, *end;        /* the next record; no short one begins at the end or later */
 	uint64_t epoch;           /* high bits of the time of the last record */
 	uintptr_t home, home_bytes, near, near_bytes;
 	struct stamp_frame *top, *limit;
+	struct sieve *sieve;      /* NULL: there are no rules */
+	uint64_t kept;            /* records that will stay, but for those that tell time and modules; it
+				   * is counted where there are rules. No call around them is taken back */
 
 	/* the slow half */
 	struct stamp_room *room;
@@ -77,6 +98,7 @@ struct stamp {
 	uint32_t next_bytes;
 	uint32_t home_number, near_number;
 	uint32_t mode, known;     /* what the gate said, and all of it */
+	uint32_t names;           /* stamp_names_changed, when home, near and the rest were found */
 	uint32_t deeper;          /* open calls that found no frame */
 	struct profile *profile;
 	uint64_t lost;            /* while busy */
@@ -110,8 +132,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes);
 	/* Makes zeros a segment of the calling thread's. */
 bool stamp_stop(enum trace_gap reason, const char *name);
 	/* Nothing more is recorded in this thread, and the trace says so. False. */
-bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
-uint64_t stamp_now(void);
+static inline uint64_t stamp_now(void) { return clock_ticks(shim.session.ring.counter); }
 
 /* stamp_image.c */
 struct stamp_module {
@@ -128,13 +149,61 @@ void stamp_repeat(uint32_t most);
 void stamp_unloaded(void);
 uint32_t stamp_image_number(void);
 struct segment_file *stamp_file(void);
+const char *stamp_events(void);
+	/* where events are written to */
 void stamp_stopped(const char *reason);
 	/* Says so in the trace's events. */
+
+/* stamp_module.c */
+bool stamp_module_bounds(uintptr_t address, struct stamp_module *module);
+	/* Without a number. False: nothing is loaded there. */
+bool stamp_module_file(const struct stamp_module *module, char *path, size_t bytes,
+		       const uint8_t **build, size_t *build_bytes);
+	/* The path, absolute, and build-id of a module that is loaded now. */
+
+/* stamp_filter.c */
+bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
+bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
+	/* False: this is for the slow half. */
+
+/* stamp_sieve.c */
+struct stamp_verdict {
+	struct filter_state path;
+	uint32_t depth;
+	bool recorded;
+	bool skipped;             /* not even a frame is needed */
+};
+void stamp_sieve_follow(uint32_t word);
+	/* The process takes the session's rules, where they have changed: once for each word of
+	 * control->stamp. */
+void stamp_sieve_begin(void);
+	/* The calling thread takes the process's; its stack is in use. */
+struct stamp_verdict stamp_sieve_judge(uintptr_t function);
+	/* On a call that would be entered now. */
+void stamp_sieve_opened(struct stamp_frame *frame, const struct stamp_verdict *verdict);
+	/* The frame was pushed for that call. */
+bool stamp_sieve_hides(uintptr_t function);
+	/* Whether the exit of a call that is not open is none of the trace's business. */
+bool stamp_take_back(struct stamp_frame *frame, uint64_t now);
+	/* Where the call was too short, and nothing stays that was recorded in it. It is hidden then, as long
+	 * as its frame is there. From the fast half, too. */
+
+/* stamp_names.c */
+extern _Atomic uint32_t stamp_names_changed; /* modules, or rules: what is known of functions is old */
+uint32_t stamp_fits(uintptr_t function, uint32_t rules);
+	/* The elements of the session's filter that the function fits, by rules.N. May start a process that
+	 * finds it out, once for each module. */
+
+/* stamp_budget.c */
+void stamp_budget(void);
+	/* So many calls were recorded: was that too much? */
 
 /* stamp_profile.c */
 bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
 bool stamp_profile_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
 	/* False: this is for the slow half. */
+bool stamp_profile_enter_as(const struct stamp_frame *from);
+	/* The same where there are rules: as a call with that frame, which is pushed. */
 void stamp_profile_entered(struct stamp_frame *frame, uint64_t now);
 	/* From the slow half, which has pushed the frame: finds or makes its edge. */
 void stamp_profile_left(struct stamp_frame *frame, uint64_t now);
@@ -149,6 +218,8 @@ void stamp_profile_rename(void);
 /* stamp_fiber.c */
 bool stamp_stack_open(struct stamp_stack *stack);
 bool stamp_stack_grow(struct stamp_stack *stack, uint32_t used);
+void stamp_stack_clean(struct stamp_stack *stack);
+	/* Another thread's calls were open there, and some of them hidden. */
 void stamp_stack_use(struct stamp_stack *stack, uint32_t depth);
 	/* The calling thread's open calls are those from now on. */
 
@@ -171,12 +242,18 @@ static inline bool stamp_is(const struct stamp_frame *f, uintptr_t function, uin
 /* The next stamp goes to the slow half. */
 static inline void stamp_ask(struct stamp *s)
 {
-	s->seen = s->seen_by_clock = s->profiling = STAMP_ASK;
+	s->seen = s->seen_by_clock = s->profiling = s->filtering = STAMP_ASK;
 }
 
 static inline uint32_t stamp_depth(const struct stamp *s)
 {
 	return s->stack ? (uint32_t)(s->top - s->stack->frames) : 0;
+}
+
+/* The innermost call around this one that is recorded; the first frame, where there is none. */
+static inline struct stamp_frame *stamp_caller(struct stamp_frame *f)
+{
+	return f - 1 - f[-1].hidden;
 }
 
 #endif

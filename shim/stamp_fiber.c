@@ -7,6 +7,7 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 #include "lib/base/sysio.h"
@@ -51,6 +52,13 @@ bool stamp_stack_grow(struct stamp_stack *stack, uint32_t used)
 	stack->frames = frames;
 	stack->room = room;
 	return true;
+}
+
+void stamp_stack_clean(struct stamp_stack *stack)
+{
+	sysio_call(SYS_madvise, (long)stack->frames, (long)(stack->room * sizeof *stack->frames),
+		   MADV_DONTNEED, 0, 0, 0);
+	stack->frames[0].sp = UINTPTR_MAX;
 }
 
 void stamp_stack_use(struct stamp_stack *stack, uint32_t depth)

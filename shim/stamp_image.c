@@ -63,8 +63,10 @@ void stamp_look_again(void)
 {
 	uint32_t word = atomic_load(&shim.epoch->stamp);
 
-	if (word)
-		atomic_store(&shim.epoch->stamp, gate_word(word & STAMP_MODE));
+	/* no other mode than the one that there is then */
+	while (word && !atomic_compare_exchange_weak(&shim.epoch->stamp, &word,
+						     gate_word(word & STAMP_MODE)))
+		;
 }
 
 /* ---- events ----------------------------------------------------------------------------------- */
@@ -81,6 +83,8 @@ static void put_path(char *to, size_t bytes, const char *name, uint32_t number)
 		text_u64(&t, number);
 	text_cstr(&t);
 }
+
+const char *stamp_events(void) { return image.events; }
 
 void stamp_stopped(const char *reason)
 {
@@ -116,58 +120,14 @@ static void tell_image(void)
 
 /* ---- modules ---------------------------------------------------------------------------------- */
 
-/* From the module's own notes, as they are mapped. */
-static size_t build_id(uintptr_t base, size_t bytes, const uint8_t **id)
+static void tell_module(const struct stamp_module *module)
 {
-	const ElfW(Ehdr) *head = (const void *)base;
-	const ElfW(Phdr) *segment = (const void *)(base + head->e_phoff);
-
-	if (memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_phoff > bytes)
-		return 0;
-	uintptr_t lowest = UINTPTR_MAX;
-	for (unsigned i = 0; i < head->e_phnum; i++)
-		if (segment[i].p_type == PT_LOAD && segment[i].p_vaddr < lowest)
-			lowest = segment[i].p_vaddr & ~(uintptr_t)(TRACE_PAGE - 1);
-	for (unsigned i = 0; i < head->e_phnum; i++) {
-		if (segment[i].p_type != PT_NOTE)
-			continue;
-		const uint8_t *at = (const void *)(base + segment[i].p_vaddr - lowest);
-		const uint8_t *last = at + segment[i].p_memsz;
-		while (at + sizeof(ElfW(Nhdr)) < last) {
-			const ElfW(Nhdr) *note = (const void *)at;
-			const uint8_t *name = at + sizeof *note;
-			const uint8_t *value = name + ((note->n_namesz + 3) & ~3u);
-			at = value + ((note->n_descsz + 3) & ~3u);
-			if (note->n_type == NT_GNU_BUILD_ID && at <= last) {
-				*id = value;
-				return note->n_descsz;
-			}
-		}
-	}
-	return 0;
-}
-
-static void tell_module(const struct stamp_module *module, const char *name)
-{
-	bool calls = plt_is_stub(module->base);
 	struct event event;
 	const uint8_t *id = NULL;
-	char path[512] = "";
-	struct text t = text_in(path, sizeof path - 1);
+	size_t id_bytes = 0;
+	char path[512];
 
-	size_t id_bytes = calls ? 0 : build_id(module->base, module->bytes, &id);
-	if (!*name) {
-		sysio_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path,
-			   sizeof path - 1, 0, 0);
-	} else {
-		if (*name != '/' &&
-		    sysio_call(SYS_getcwd, (long)path, sizeof path - 2, 0, 0, 0, 0) > 0)
-			t.len = strlen(path);
-		if (*name != '/')
-			text_char(&t, '/');
-		text_str(&t, name);
-		text_cstr(&t);
-	}
+	stamp_module_file(module, path, sizeof path, &id, &id_bytes);
 	event_begin(&event, "module");
 	event_number(&event, "image", image.number);
 	event_number(&event, "n", module->number);
@@ -176,49 +136,21 @@ static void tell_module(const struct stamp_module *module, const char *name)
 	event_hex(&event, "bytes", module->bytes);
 	event_bytes(&event, "build", id, id_bytes);
 	event_text(&event, "path", path);
-	if (calls)
+	if (plt_is_stub(module->base))
 		event_text(&event, "method", "call");
 	event_append(&event, image.events);
-}
-
-/* glibc's own table of what is loaded: without a lock, and good in signal handlers. */
-#pragma weak _dl_find_object
-
-static bool find_object(uintptr_t address, struct dl_find_object *found)
-{
-	return _dl_find_object && _dl_find_object((void *)address, found) == 0;
-}
-
-/* Stubs of library calls are a module of their own: what they are called, no file says. */
-static bool find_bounds(uintptr_t address, struct stamp_module *found, const char **name)
-{
-	struct dl_find_object object;
-
-	if (plt_is_stub(address)) {
-		*found = (struct stamp_module){ plt_stub(0), plt_stub(PLT_FUNCTIONS) - plt_stub(0),
-						0 };
-		*name = shim.preload;
-		return true;
-	}
-	if (!find_object(address, &object))
-		return false;
-	found->base = (uintptr_t)object.dlfo_map_start;
-	found->bytes = (uintptr_t)object.dlfo_map_end - found->base;
-	*name = object.dlfo_link_map ? object.dlfo_link_map->l_name : "";
-	return true;
 }
 
 static struct stamp_module find_module(uintptr_t address)
 {
 	uint32_t count = image.module_count < MODULES ? image.module_count : MODULES;
 	struct stamp_module told = { 0 };
-	const char *name;
 
 	for (uint32_t i = count; i-- > 0;)
 		if (address - image.modules[i].base < image.modules[i].bytes &&
 		    __atomic_load_n(&image.modules[i].number, __ATOMIC_ACQUIRE))
 			return image.modules[i];
-	if (shim.sandboxed || !find_bounds(address, &told, &name))
+	if (shim.sandboxed || !stamp_module_bounds(address, &told))
 		return (struct stamp_module){ 0 };
 	uint32_t n = atomic_fetch_add(&image.module_count, 1);
 	if (n >= MODULES)
@@ -227,7 +159,7 @@ static struct stamp_module find_module(uintptr_t address)
 	module->base = told.base;
 	module->bytes = told.bytes;
 	told.number = n + 1;
-	tell_module(&told, name);
+	tell_module(&told);
 	__atomic_store_n(&module->number, n + 1, __ATOMIC_RELEASE);
 	return told;
 }
@@ -244,7 +176,7 @@ struct stamp_module stamp_module(uintptr_t address)
 /* Something may have gone, and something else may come in its place. */
 void stamp_unloaded(void)
 {
-	struct dl_find_object found;
+	struct stamp_module found;
 	uint32_t count = image.module_count < MODULES ? image.module_count : MODULES;
 
 	if (!stamp_image_number())
@@ -252,8 +184,7 @@ void stamp_unloaded(void)
 	for (uint32_t i = 0; i < count; i++) {
 		struct stamp_module *module = &image.modules[i];
 		if (!module->number || plt_is_stub(module->base) ||
-		    (find_object(module->base, &found) &&
-		     (uintptr_t)found.dlfo_map_start == module->base))
+		    (stamp_module_bounds(module->base, &found) && found.base == module->base))
 			continue;
 		struct event event;
 		event_begin(&event, "unload");
@@ -262,6 +193,7 @@ void stamp_unloaded(void)
 		event_number(&event, "ticks", stamp_now());
 		event_append(&event, image.events);
 		module->bytes = 0;
+		atomic_fetch_add(&stamp_names_changed, 1);
 		stamp_look_again();
 	}
 }
@@ -374,7 +306,13 @@ void stamp_repeat(uint32_t most)
 	struct stamp *s = &stamp;
 	uint32_t depth = stamp_depth(s);
 
-	for (uint32_t i = depth > most ? depth - most + 1 : 1; i <= depth; i++) {
+	/* the innermost that are recorded */
+	uint32_t first = depth + 1;
+	for (; first > 1 && most; first--)
+		most -= !s->stack->frames[first - 1].hidden;
+	for (uint32_t i = first; i <= depth; i++) {
+		if (s->stack->frames[i].hidden)
+			continue;
 		uintptr_t function = s->stack->frames[i].function;
 		struct stamp_module module = stamp_module(function);
 		uint64_t offset = function - module.base;
@@ -402,25 +340,34 @@ static bool begin_thread(struct stamp *s)
 	s->home_bytes = s->near_bytes = 0;
 	s->home_number = s->near_number = 0;
 	s->deeper = 0;
+	s->names = atomic_load(&stamp_names_changed);
+	s->sieve = NULL; /* it has new counts, whatever there was */
+	if (!forked && s->room->sieve)
+		stamp_stack_clean(&s->room->stack);
 	if (!forked) {
 		stamp_stack_use(&s->room->stack, 0);
 	} else {
 		atomic_store(&s->room->tid, (int32_t)shim_thread.author.tid);
 		atomic_store(&s->room->image, image.number);
-		/* the header says what the records do; a flight recorder repeats open calls anyway */
-		if (s->mode != STAMP_FLIGHT)
-			s->top = s->stack->frames;
 	}
 	if (s->mode == STAMP_PROFILE) {
-		s->top = s->stack->frames; /* what is open has begun before the profile */
+		for (; depth; depth--) /* what is open has begun before the profile */
+			(s->top--)->hidden = 0;
 		stamp_profile_forget();
+		stamp_sieve_begin();
 		return true;
 	}
-	if (!stamp_words(0))
+	s->sieve = s->room->sieve; /* for what is hidden */
+	stamp_sieve_begin();
+	/* the header says what the records do; a flight recorder repeats open calls anyway */
+	if (s->mode != STAMP_FLIGHT)
+		s->top = s->stack->frames;
+	bool begun = stamp_words(0);
+	s->top = s->stack->frames + depth;
+	if (!begun)
 		return false;
 	if (forked) {
 		s->segment->parent = (uint64_t)parent_image << 32 | parent_thread;
-		s->top = s->stack->frames + depth;
 		/* What was open in the thread that forked is open still. */
 		if (s->mode != STAMP_FLIGHT)
 			stamp_repeat(UINT32_MAX);
@@ -435,6 +382,8 @@ static uint32_t follow_session(void)
 	uint32_t word = atomic_load(&c->stamp);
 
 	if (image.word != word || atomic_load(&shim.epoch->stamp) == 0) {
+		/* before others can see that there is a change: they take what is there then */
+		stamp_sieve_follow(word);
 		image.word = word;
 		atomic_store(&shim.epoch->stamp, gate_word(word & STAMP_MODE));
 	}
@@ -473,8 +422,12 @@ bool stamp_image(void)
 	}
 	if (atomic_load(stamp_gate) != s->known) {
 		s->known = atomic_load(stamp_gate);
-		s->home_bytes = s->near_bytes = 0;
-		stamp_profile_rename();
+		if (s->names != atomic_load(&stamp_names_changed)) {
+			s->names = atomic_load(&stamp_names_changed);
+			s->home_bytes = s->near_bytes = 0;
+			stamp_profile_rename();
+		}
+		stamp_sieve_begin();
 	}
 	return true;
 }

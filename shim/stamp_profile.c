@@ -291,7 +291,7 @@ void stamp_profile_left(struct stamp_frame *frame, uint64_t now)
 	if (time > edge->max)
 		edge->max = time;
 	edge->buckets[bucket(time)]++;
-	frame[-1].below += time;
+	stamp_caller(frame)->below += time;
 }
 
 void stamp_profile_entered(struct stamp_frame *frame, uint64_t now)
@@ -305,8 +305,9 @@ void stamp_profile_entered(struct stamp_frame *frame, uint64_t now)
 	struct profile_function *f = find(p, frame->function);
 	if (!f && !(f = make(p, frame->function)))
 		return;
-	struct profile_edge *edge = edge_of(f, frame[-1].function);
-	if (!edge && !(edge = make_edge(p, f, frame - 1)))
+	const struct stamp_frame *caller = stamp_caller(frame);
+	struct profile_edge *edge = edge_of(f, caller->function);
+	if (!edge && !(edge = make_edge(p, f, caller)))
 		return;
 	s->epoch = now >> STAMP_EPOCH_BITS;
 	entered(frame, f, edge->edge, now);
@@ -338,6 +339,26 @@ bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintp
 		frame->after = after;
 		*(struct stamp_frame *volatile *)&s->top = frame;
 	} while (*(volatile uintptr_t *)&frame->sp != sp);
+	entered(frame, f, edge->edge, now);
+	return true;
+}
+
+bool stamp_profile_enter_as(const struct stamp_frame *from)
+{
+	struct stamp *s = &stamp;
+	struct stamp_frame *frame = s->top + 1;
+
+	if (!s->profile || !s->profile->table)
+		return false;
+	struct profile_function *f = find(s->profile, from->function);
+	struct profile_edge *edge = f ? edge_of(f, stamp_caller(frame)->function) : NULL;
+	uint64_t now = stamp_now();
+	if (!edge || now >> STAMP_EPOCH_BITS != s->epoch)
+		return false;
+	do {
+		*frame = *from;
+		*(struct stamp_frame *volatile *)&s->top = frame;
+	} while (*(volatile uintptr_t *)&frame->sp != from->sp);
 	entered(frame, f, edge->edge, now);
 	return true;
 }

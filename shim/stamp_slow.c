@@ -30,11 +30,6 @@ enum {
 	FLIGHT_REPEATS = 8,   /* this part of a flight segment is for calls that are open at its begin */
 };
 
-uint64_t stamp_now(void)
-{
-	return clock_ticks(shim.session.ring.counter);
-}
-
 /* ---- room ------------------------------------------------------------------------------------- */
 
 static void set_ready(struct stamp *s, uint8_t *from)
@@ -48,6 +43,12 @@ static void set_ready(struct stamp *s, uint8_t *from)
 		segment_ready(from, (size_t)(next - from));
 	s->ready = next;
 	s->end = next - SHORT + 1;
+}
+
+/* That are recorded. */
+static uint32_t open_calls(const struct stamp *s)
+{
+	return s->sieve ? s->top->depth : stamp_depth(s) + s->deeper;
 }
 
 void stamp_head(struct trace_segment *segment, uint32_t bytes)
@@ -72,7 +73,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		.monotonic_ns = now.monotonic_ns,
 		.home = s->home_number,
 		.near = s->near_number,
-		.depth = stamp_depth(s) + s->deeper,
+		.depth = open_calls(s),
 		.fiber = s->stack ? s->stack->fiber : 0,
 	};
 
@@ -200,6 +201,7 @@ void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uin
 
 	if (!record)
 		return;
+	stamp.kept += type != TRACE_TIME && timed;
 	/* Killed in its midst, it is a record of nothing, of this length. */
 	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, 0), __ATOMIC_RELEASE);
 	if (timed) {
@@ -213,33 +215,38 @@ void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uin
 
 /* ---- stacks ----------------------------------------------------------------------------------- */
 
-bool stamp_push(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+/* Another frame. Beyond the most that there may be, calls are only counted. */
+static bool has_frame(struct stamp *s)
 {
-	struct stamp *s = &stamp;
-
-	if (s->top + 1 >= s->limit) {
-		uint32_t used = stamp_depth(s) + 1;
-		if (s->deeper || !stamp_stack_grow(s->stack, used)) {
-			s->deeper++;
-			return false;
-		}
-		stamp_stack_use(s->stack, used - 1);
+	if (s->top + 1 < s->limit)
+		return true;
+	uint32_t used = stamp_depth(s) + 1;
+	if (s->deeper || !stamp_stack_grow(s->stack, used)) {
+		s->deeper++;
+		return false;
 	}
-	s->top++;
-	*s->top = (struct stamp_frame){
-		.function = function, .sp = sp, .site = site, .after = after
-	};
+	stamp_stack_use(s->stack, used - 1);
 	return true;
 }
 
 /* The record first: a segment that begins with it says how many calls were open before. */
 static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 {
-	if (s->mode != STAMP_PROFILE)
-		stamp_long(TRACE_UNWOUND, 0, now, &count, 1);
-	for (uint32_t i = 0; i < count; i++, s->top--)
-		if (s->mode == STAMP_PROFILE)
+	bool profile = s->mode == STAMP_PROFILE;
+	uint32_t told = 0;
+
+	/* The innermost may be hidden, or too short: there is nothing to tell of them. */
+	for (; !profile && count && (s->top->hidden || stamp_take_back(s->top, now)); count--)
+		(s->top--)->hidden = 0;
+	for (const struct stamp_frame *f = s->top; f > s->top - count; f--)
+		told += !f->hidden;
+	if (told && !profile)
+		stamp_long(TRACE_UNWOUND, 0, now, &told, 1);
+	for (; count; count--) {
+		if (profile && !s->top->hidden)
 			stamp_profile_left(s->top, now);
+		(s->top--)->hidden = 0;
+	}
 }
 
 /* How many of the innermost frames cannot be open any more when a function is entered. */
@@ -319,6 +326,8 @@ static bool begin(struct stamp *s)
 /* Which of the fast halves may go on from here. */
 static uint32_t *fast_way(struct stamp *s)
 {
+	if (s->sieve)
+		return &s->filtering;
 	if (s->mode == STAMP_PROFILE)
 		return &s->profiling;
 	return shim.session.ring.counter ? &s->seen : &s->seen_by_clock;
@@ -368,13 +377,14 @@ static void tell_time(struct stamp *s, uint64_t now)
 		stamp_long(TRACE_TIME, 0, now, NULL, 0);
 }
 
-static void write_entry(struct stamp *s, uintptr_t function, uint64_t now)
+/* The record, if it is a short one. */
+static uint8_t *write_entry(struct stamp *s, uintptr_t function, uint64_t now)
 {
 	struct stamp_module module = stamp_module(function);
 
 	if (!module.number || module.bytes > UINT32_MAX) {
 		far(TRACE_ENTRY_FAR, module, function, now);
-		return;
+		return NULL;
 	}
 	uint32_t kind = choose(s, module);
 	tell_time(s, now);
@@ -383,6 +393,33 @@ static void write_entry(struct stamp *s, uintptr_t function, uint64_t now)
 		uint64_t record = TRACE_SHORT(kind, now) | (uint64_t)(function - module.base) << 32;
 		memcpy(words, &record, sizeof record);
 	}
+	return (uint8_t *)words;
+}
+
+static void enter(struct stamp *s, uintptr_t function, uintptr_t site, uintptr_t sp,
+		  uintptr_t after)
+{
+	struct stamp_verdict verdict = { .recorded = true };
+	uint8_t *entry = NULL;
+
+	if (s->sieve)
+		verdict = stamp_sieve_judge(function);
+	if (verdict.skipped)
+		return;
+	uint64_t now = stamp_now(); /* to find that out may have taken long */
+	bool frame = has_frame(s);
+	if (verdict.recorded && s->mode != STAMP_PROFILE && (frame || !s->sieve))
+		entry = write_entry(s, function, now);
+	if (!frame)
+		return;
+	*++s->top = (struct stamp_frame){
+		.function = function, .sp = sp, .site = site, .after = after,
+		.start = now, .entry = entry, .below = s->parts, .kept = s->kept,
+	};
+	if (verdict.recorded && s->mode == STAMP_PROFILE)
+		stamp_profile_entered(s->top, now);
+	if (s->sieve)
+		stamp_sieve_opened(s->top, &verdict);
 }
 
 void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
@@ -395,43 +432,52 @@ void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t aft
 	uint32_t gone = elsewhere(s, sp) ? 0 : gone_at_entry(s, site, sp, after);
 	if (gone)
 		unwound(s, gone, now);
-	if (s->mode != STAMP_PROFILE)
-		write_entry(s, function, now);
-	if (stamp_push(function, site, sp, after) && s->mode == STAMP_PROFILE)
-		stamp_profile_entered(s->top, now);
+	enter(s, function, site, sp, after);
 	end(s);
+}
+
+static void write_exit(struct stamp *s, uint64_t now)
+{
+	tell_time(s, now);
+	uint32_t *word = stamp_words(1);
+	if (word)
+		*word = TRACE_SHORT(TRACE_EXIT, now);
+	s->kept++;
+}
+
+static void leave(struct stamp *s, uint64_t now)
+{
+	if (s->top->hidden)
+		;
+	else if (s->mode == STAMP_PROFILE)
+		stamp_profile_left(s->top, now);
+	else if (!stamp_take_back(s->top, now))
+		write_exit(s, now);
+	s->top->hidden = 0;
+	s->top--;
 }
 
 void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp *s = &stamp;
-	bool found, open = false; /* there is a frame for it */
+	bool found;
 
 	if (!begin(s))
 		return;
 	uint64_t now = stamp_now();
-	uint32_t gone = 0;
 	if (s->deeper) {
+		if (s->mode != STAMP_PROFILE && !s->sieve)
+			write_exit(s, now);
 		s->deeper--;
-		found = true;
 	} else {
-		gone = gone_at_exit(s, function, site, sp, after, &found);
+		uint32_t gone = gone_at_exit(s, function, site, sp, after, &found);
 		if (gone && (found || !elsewhere(s, sp)))
 			unwound(s, gone, now);
-		open = found;
+		if (found)
+			leave(s, now);
+		else if (s->mode != STAMP_PROFILE && !stamp_sieve_hides(function))
+			far(TRACE_EXIT_FAR, stamp_module(function), function, now);
 	}
-	if (s->mode == STAMP_PROFILE) {
-		if (open)
-			stamp_profile_left(s->top, now);
-	} else if (!found) {
-		far(TRACE_EXIT_FAR, stamp_module(function), function, now);
-	} else {
-		tell_time(s, now);
-		uint32_t *word = stamp_words(1);
-		if (word)
-			*word = TRACE_SHORT(TRACE_EXIT, now);
-	}
-	s->top -= open;
 	end(s);
 }
 

@@ -20,8 +20,9 @@
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
 #include "lib/base/text.h"
-#include "shim/plt.h"
+#include "shim/command.h"
 #include "shim/hook.h"
+#include "shim/plt.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
@@ -31,7 +32,7 @@
 #endif
 #define MADV_NONE_SUCH 0x7ffe
 
-enum { PAGE = 4096, CHILD_STACK = 64 << 10, STRICT_EXIT = 125 };
+enum { PAGE = 4096, STRICT_EXIT = 125 };
 
 
 static const char *variable(const char *name)
@@ -69,39 +70,11 @@ static void complain(const char *what, int error)
 /* ---- beginning a session, by the hark command ---------------------------------------------------- */
 
 struct starter {
-	char program[512];
+	struct command command;
 	char answer_fd[16], pid[16];
 	char *environment[1024];
 	char *argv[10];
-	char *stack;          /* CHILD_STACK bytes, for each of two */
-	int status;
-	int error;            /* of what kept the command from running: it has said nothing then */
 };
-
-/* Runs in the child, on a stack of its own, in our memory: system calls only. */
-static int start_command(void *argument)
-{
-	struct starter *s = argument;
-
-	s->error = (int)sysio_call(SYS_execve, (long)s->program, (long)s->argv,
-				   (long)s->environment, 0, 0, 0);
-	return 127;
-}
-
-/* Between us and the command, in our memory as well: exec gives a process back the signal that it sends
- * at its end, and only its parent gets that. Ours would be a SIGCHLD that the program did not expect. */
-static int stand_between(void *argument)
-{
-	struct starter *s = argument;
-
-	pid_t child = clone(start_command, s->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
-	while (child > 0 &&
-	       sysio_call(SYS_wait4, child, (long)&s->status, __WALL, 0, 0, 0) == -EINTR)
-		;
-	if (child < 0)
-		s->error = -errno;
-	return child > 0 ? 0 : 1;
-}
 
 /* Who is the first process of a pid namespace gets every orphan in it, the collector too, and would
  * wait for that in vain. So the orphans have somebody nearer: a fork of ours that adopts them. Having
@@ -114,29 +87,13 @@ static void stand_by(struct starter *s)
 	sysio_call(SYS_setsid, 0, 0, 0, 0, 0, 0);
 	sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0);
 	sysio_call(SYS_prctl, PR_SET_NAME, (long)"hark-orphans", 0, 0, 0, 0);
-	clone(start_command, s->stack + CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
+	clone(command_child, s->command.stack + COMMAND_STACK, CLONE_VM | CLONE_VFORK,
+	      &s->command);
 	sysio_call(SYS_close_range, 0, ~0u, 0, 0, 0, 0);
 	sysio_call(SYS_chdir, (long)"/", 0, 0, 0, 0, 0);
 	while (sysio_call(SYS_wait4, -1, 0, __WALL, 0, 0, 0) > 0)
 		;
 	sysio_call(SYS_exit_group, 0, 0, 0, 0, 0, 0);
-}
-
-/* The command stands beside the shim, or in ../bin. */
-static bool find_command(char *path, size_t bytes)
-{
-	static const char *const places[] = { "hark", "../bin/hark" };
-	const char *slash = strrchr(shim.preload, '/');
-
-	for (unsigned i = 0; slash && i < sizeof places / sizeof *places; i++) {
-		struct text t = text_in(path, bytes);
-		text_bytes(&t, shim.preload, (size_t)(slash + 1 - shim.preload));
-		text_str(&t, places[i]);
-		text_cstr(&t);
-		if (!t.cut && sysio_call(SYS_faccessat, AT_FDCWD, (long)path, X_OK, 0, 0, 0) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void number(char *to, size_t bytes, uint64_t value)
@@ -156,9 +113,11 @@ static void prepare(struct starter *s, int answer_fd)
 	s->environment[n] = NULL;
 	number(s->answer_fd, sizeof s->answer_fd, (uint64_t)answer_fd);
 	number(s->pid, sizeof s->pid, (uint64_t)sysio_getpid());
-	char *const argv[] = { s->program, (char *)"session", (char *)"--answer-fd", s->answer_fd,
+	char *const argv[] = { s->command.program, (char *)"session", (char *)"--answer-fd", s->answer_fd,
 			       (char *)"--pid", s->pid, NULL };
 	memcpy(s->argv, argv, sizeof argv);
+	s->command.argv = s->argv;
+	s->command.environment = s->environment;
 }
 
 /* Above the standard descriptors, which may be closed: the command would take it for one of them. It
@@ -212,7 +171,7 @@ static int run_beside(struct starter *s, const int fds[2], char *dir, size_t byt
  * shall a program that adopts orphans meet the collector. */
 static int run_starter(struct starter *s, char *dir, size_t bytes)
 {
-	int fds[2], status, adopts = 0;
+	int fds[2], adopts = 0;
 
 	int error = open_answer(fds);
 	if (error)
@@ -223,32 +182,28 @@ static int run_starter(struct starter *s, char *dir, size_t bytes)
 	sysio_call(SYS_prctl, PR_GET_CHILD_SUBREAPER, (long)&adopts, 0, 0, 0, 0);
 	if (adopts)
 		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0, 0);
-	pid_t child = clone(stand_between, s->stack + 2 * CHILD_STACK, CLONE_VM | CLONE_VFORK, s);
-	if (child < 0)
-		s->error = -errno;
+	pid_t child = command_run(&s->command);
 	sysio_close(fds[1]);
 	if (adopts)
 		sysio_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0);
 	size_t used = child > 0 ? read_answer(fds[0], dir, bytes) : 0;
 	sysio_close(fds[0]);
-	while (child > 0 &&
-	       sysio_call(SYS_wait4, child, (long)&status, __WCLONE, 0, 0, 0) == -EINTR)
-		;
-	if (s->error)
-		complain("cannot start the hark command", s->error);
+	command_wait(child);
+	if (s->command.error)
+		complain("cannot start the hark command", s->command.error);
 	return used && dir[0] == '/' ? 0 : -ECHILD;
 }
 
 static int begin_session(char *dir, size_t bytes)
 {
-	const size_t mapped = sizeof(struct starter) + 2 * CHILD_STACK;
+	const size_t mapped = sizeof(struct starter) + 2 * COMMAND_STACK;
 	struct starter *s = sysio_map(mapped, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sysio_is_error(s))
 		return (int)(intptr_t)s;
-	s->stack = (char *)s + sizeof *s;
+	s->command.stack = (char *)s + sizeof *s;
 	int error = -ENOENT;
-	if (find_command(s->program, sizeof s->program))
+	if (command_find(&s->command))
 		error = run_starter(s, dir, bytes);
 	/* In a chroot that the session was carried into, neither is there: not the user's mistake. */
 	if (error == -ENOENT && !variable("HARK_SESSION"))

@@ -61,6 +61,9 @@ void reading_close(struct reading *reading)
 	kept = kept < READING_DEATHS ? kept : READING_DEATHS;
 	for (size_t i = 0; i < kept; i++)
 		free(reading->deaths[i]);
+	for (size_t i = 0; i < reading->muted_count; i++)
+		free(reading->muted[i].name);
+	free(reading->muted);
 	calls_close(reading->calls);
 	trace_dir_close(&reading->dir);
 	reading->calls = NULL;
@@ -116,11 +119,33 @@ static void keep_death(struct reading *reading, const struct trace_thread *threa
 	reading->deaths[reading->death_count - 1] = sentence;
 }
 
+/* Each thread has said so for itself. */
+static void keep_muted(struct reading *reading, const struct mark *mark)
+{
+	char *name = strndup(mark->text ? mark->text : "?", mark->text ? mark->text_bytes : 1);
+
+	if (!name)
+		return;
+	escape_tame(name);
+	for (size_t i = 0; i < reading->muted_count; i++)
+		if (strcmp(reading->muted[i].name, name) == 0) {
+			reading->muted[i].calls += mark->id;
+			free(name);
+			return;
+		}
+	struct reading_muted *grown = reallocarray(reading->muted, reading->muted_count + 1,
+						   sizeof *grown);
+	if (!grown) {
+		free(name);
+		return;
+	}
+	reading->muted = grown;
+	grown[reading->muted_count++] = (struct reading_muted){ name, mark->id };
+}
+
 void reading_mark(struct reading *reading, const struct trace_thread *thread,
 		  const struct mark *mark, const struct call *innermost)
 {
-	char count[UNITS_TEXT];
-
 	if (mark->kind == MARK_GAP) {
 		unsigned reason = mark->step < TRACE_GAPS ? (unsigned)mark->step : 0;
 		reading->gaps[reason].places++;
@@ -128,10 +153,7 @@ void reading_mark(struct reading *reading, const struct trace_thread *thread,
 	} else if (mark->kind == MARK_DEATH && innermost) {
 		keep_death(reading, thread, innermost);
 	} else if (mark->kind == MARK_MUTED) {
-		cli_say("%.*s is not recorded any more after %s calls: alone it would exceed "
-			"the budget",
-			(int)mark->text_bytes, mark->text ? mark->text : "",
-			units_count(count, mark->id));
+		keep_muted(reading, mark);
 	}
 }
 
@@ -193,6 +215,22 @@ static void tell_samples(const struct samples *s)
 			"here");
 }
 
+static void tell_filtered(const struct reading *reading)
+{
+	const struct trace_dir *dir = &reading->dir;
+	char count[UNITS_TEXT];
+
+	for (size_t i = 0; i < reading->muted_count; i++)
+		cli_say("%s was not recorded any more after %s calls: that would have exceeded "
+			"the budget (--stamp-budget)",
+			reading->muted[i].name, units_count(count, reading->muted[i].calls));
+	if (dir->unfiltered)
+		cli_say("all functions of %u module%s were recorded, whatever the filter says: it "
+			"could not be found out what they are called: %s",
+			dir->unfiltered, dir->unfiltered > 1 ? "s" : "",
+			strerror(dir->unfiltered_error));
+}
+
 void reading_tell(struct reading *reading, FILE *deaths)
 {
 	const struct trace_dir *dir = &reading->dir;
@@ -204,6 +242,7 @@ void reading_tell(struct reading *reading, FILE *deaths)
 	tell_deaths(reading, deaths);
 	if (deaths)
 		fflush(deaths);
+	tell_filtered(reading);
 	for (unsigned i = 0; i < TRACE_GAPS; i++) {
 		if (!reading->gaps[i].places)
 			continue;

@@ -19,6 +19,11 @@ struct reading {
 	} gaps[TRACE_GAPS];        /* by reason; 0: segments that are not there */
 	char *deaths[READING_DEATHS]; /* sentences */
 	size_t death_count;        /* of all */
+	struct reading_muted {
+		char *name;
+		uint64_t calls;
+	} *muted;                  /* functions, in all threads and processes */
+	size_t muted_count;
 };
 
 int reading_open(struct reading *reading, const char *data, const struct calls_filter *filter);
@@ -35,6 +40,6 @@ void reading_mark(struct reading *reading, const struct trace_thread *thread,
 void reading_progress(struct reading *reading, uint64_t done, uint64_t all);
 
 void reading_tell(struct reading *reading, FILE *deaths);
-	/* Gaps and torn places on standard error; deaths there, too, where `deaths` is NULL. */
+	/* Muted functions, gaps and torn places on standard error; deaths there, too, where `deaths` is NULL. */
 
 #endif

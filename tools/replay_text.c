@@ -298,8 +298,8 @@ static void put_mark(struct replay *r, const struct trace_thread *thread, const 
 	case MARK_MUTED:
 		put_tame(r->to, mark->text ? mark->text : "", mark->text ? mark->text_bytes : 0);
 		fprintf(r->to,
-			" is not recorded any more after %" PRIu64
-			" calls: alone it would exceed the budget\n",
+			" was not recorded any more after %" PRIu64
+			" calls: that would have exceeded the budget\n",
 			mark->id);
 		break;
 	}

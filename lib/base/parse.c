@@ -153,6 +153,20 @@ int parse_duration(const char *s, uint64_t *ns)
 	return 0;
 }
 
+int parse_percent(const char *s, uint64_t *hundredths)
+{
+	uint64_t v, part, whole;
+	int error = take_digits(&s, &v);
+
+	if (error == -EINVAL || take_fraction(&s, &part, &whole) || strcmp(s, "%") != 0 ||
+	    part * 100 % whole)
+		return -EINVAL;
+	if (error || v > UINT32_MAX)
+		return -ERANGE;
+	*hundredths = v * 100 + part * 100 / whole;
+	return 0;
+}
+
 int parse_bool(const char *s, bool *value)
 {
 	static const char words[][2][6] = {

@@ -18,6 +18,8 @@ int parse_duration(const char *s, uint64_t *ns);
 	/* a decimal number with an optional fraction and one of ns us ms s m h d: "100ms", "1.5s".
 	 * A bare number other than 0 is -EINVAL: a unit is required. So is what is no whole number of
 	 * nanoseconds. */
+int parse_percent(const char *s, uint64_t *hundredths);
+	/* "10%", "2.5%", "0.01%", in hundredths of a percent */
 int parse_bool(const char *s, bool *value);
 	/* 1 0 yes no true false on off; letter case is ignored */
 int parse_u64(const char *s, uint64_t least, uint64_t most, uint64_t *value);

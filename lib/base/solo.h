@@ -20,4 +20,14 @@ static inline uint8_t *solo_take(uint8_t **at, uintptr_t bytes)
 #endif
 }
 
+static inline void solo_give(uint8_t **at, uint8_t *from, uint8_t *to)
+	/* *at = to, if it is `from` still */
+{
+#if defined(__x86_64__)
+	__asm__ volatile("cmpxchgq %2, %1" : "+a"(from), "+m"(*at) : "r"(to) : "cc", "memory");
+#else
+	__atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+#endif
+}
+
 #endif

@@ -68,4 +68,10 @@ bool testpoint_no_counter(void)
 	const char *word = getenv("HARK_TESTCOUNTER");
 	return word && *word == '0';
 }
+
+bool testpoint_counter(void)
+{
+	const char *word = getenv("HARK_TESTCOUNTER");
+	return word && *word == '1';
+}
 #endif

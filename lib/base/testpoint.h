@@ -28,10 +28,13 @@ int64_t testpoint_clock_offset_ns(void);
 	 * clock in the meantime. 0 without it. */
 bool testpoint_no_counter(void);
 	/* HARK_TESTCOUNTER=0: this machine's time-stamp counter is of no use. */
+bool testpoint_counter(void);
+	/* HARK_TESTCOUNTER=1: it is, whatever the kernel keeps time by. */
 #else
 #define TESTPOINT(name) ((void)0)
 static inline int64_t testpoint_clock_offset_ns(void) { return 0; }
 static inline bool testpoint_no_counter(void) { return false; }
+static inline bool testpoint_counter(void) { return false; }
 #define TESTPOINT_ON(name) false
 #endif
 

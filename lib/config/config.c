@@ -12,6 +12,7 @@
 
 #include "lib/base/parse.h"
 #include "lib/config/refuse.h"
+#include "lib/config/taking.h"
 
 #define SETTING(key, option, metavar, variable, type, preset, accepted, doc, field, least, most,  \
 		repeatable)                                                                       \
@@ -35,21 +36,7 @@ static const char *const internal[] = {
 #endif
 };
 
-/* What is being set, and where the answer goes if it cannot be. */
-struct taking {
-	struct config *c;
-	const struct setting *s;
-	const char *value;
-	bool adds;           /* repeatable, by its option */
-	struct text *text;   /* begins with how the user named it, and the value */
-};
-
-static void *field(const struct taking *t)
-{
-	return (char *)t->c + t->s->offset;
-}
-
-static int refuse_as(const struct taking *t, int rc, const char *wrong)
+int config_refuse_as(const struct taking *t, int rc, const char *wrong)
 {
 	refuse_value(t->text, t->value, rc == -ERANGE ? "out of range" : wrong, t->s->accepted);
 	return -EINVAL;
@@ -150,7 +137,7 @@ static int take_capture(const struct taking *t)
 			refuse_show(t->text, item);
 			struct taking wrong = *t;
 			wrong.value = item;
-			return refuse_as(&wrong, -EINVAL, *item ? "\"" : "");
+			return config_refuse_as(&wrong, -EINVAL, *item ? "\"" : "");
 		}
 		if (*list++ == '\0')
 			break;
@@ -226,7 +213,7 @@ static int take_level(const struct taking *t)
 {
 	enum level level;
 	if (level_parse(t->value, &level) != 0)
-		return refuse_as(t, -EINVAL, "no such level");
+		return config_refuse_as(t, -EINVAL, "no such level");
 	memcpy(field(t), &level, sizeof level);
 	return 0;
 }
@@ -235,7 +222,7 @@ static int take_bool(const struct taking *t)
 {
 	bool value;
 	if (parse_bool(t->value, &value) != 0)
-		return refuse_as(t, -EINVAL, "neither yes nor no");
+		return config_refuse_as(t, -EINVAL, "neither yes nor no");
 	memcpy(field(t), &value, sizeof value);
 	return 0;
 }
@@ -244,18 +231,18 @@ static int take_follow(const struct taking *t)
 {
 	bool number = strcmp(t->value, "number") == 0;
 	if (!number && strcmp(t->value, "file") != 0)
-		return refuse_as(t, -EINVAL, "no such word");
+		return config_refuse_as(t, -EINVAL, "no such word");
 	memcpy(field(t), &number, sizeof number);
 	return 0;
 }
 
-static int take_number(const struct taking *t, int (*parse)(const char *, uint64_t *),
+int config_take_number(const struct taking *t, int (*parse)(const char *, uint64_t *),
 		       const char *value, const char *wrong, uint64_t *number)
 {
 	int rc = parse(value, number);
 	if (rc == 0 && (*number < t->s->least || *number > t->s->most))
 		rc = -ERANGE;
-	return rc ? refuse_as(t, rc, wrong) : 0;
+	return rc ? config_refuse_as(t, rc, wrong) : 0;
 }
 
 static int take_overflow(const struct taking *t)
@@ -271,10 +258,10 @@ static int take_overflow(const struct taking *t)
 	while (policy < 4 && strcmp(t->value, words[policy]) != 0)
 		policy++;
 	if (policy == 4 && strncmp(t->value, words[OVERFLOW_TIMEOUT], wait) != 0)
-		return refuse_as(t, -EINVAL, "no such policy");
+		return config_refuse_as(t, -EINVAL, "no such policy");
 	if (policy == 4 || policy == OVERFLOW_TIMEOUT) {
 		policy = OVERFLOW_TIMEOUT;
-		int rc = take_number(t, parse_duration, t->value + wait, "not a duration", &ns);
+		int rc = config_take_number(t, parse_duration, t->value + wait, "not a duration", &ns);
 		if (rc)
 			return rc;
 	}
@@ -286,7 +273,7 @@ static int take_overflow(const struct taking *t)
 static int take_size(const struct taking *t)
 {
 	uint64_t bytes, rounded;
-	int rc = take_number(t, parse_size, t->value, "not a size", &bytes);
+	int rc = config_take_number(t, parse_size, t->value, "not a size", &bytes);
 	if (rc)
 		return rc;
 	for (rounded = t->s->least; rounded < bytes; rounded *= 2)
@@ -300,7 +287,7 @@ static int take_amount(const struct taking *t)
 	bool time = t->s->type == SETTING_DURATION;
 	const char *wrong = time ? "not a duration" : "not a number";
 	uint64_t amount;
-	int rc = take_number(t, time ? parse_duration : parse_size, t->value, wrong, &amount);
+	int rc = config_take_number(t, time ? parse_duration : parse_size, t->value, wrong, &amount);
 	if (rc == 0)
 		memcpy(field(t), &amount, sizeof amount);
 	return rc;
@@ -310,7 +297,7 @@ static int take_path(const struct taking *t)
 {
 	size_t length = strlen(t->value);
 	if (length == 0 || length >= sizeof t->c->file) /* all paths have that room */
-		return refuse_as(t, -EINVAL, length ? "too long" : "no path");
+		return config_refuse_as(t, -EINVAL, length ? "too long" : "no path");
 	memcpy(field(t), t->value, length + 1);
 	return 0;
 }
@@ -325,11 +312,11 @@ static int take_stamp(const struct taking *t)
 	while (mode < 4 && strcmp(t->value, words[mode]) != 0)
 		mode++;
 	if (mode == 4 && strncmp(t->value, flight, sizeof flight - 1) != 0)
-		return refuse_as(t, -EINVAL, "no such mode");
+		return config_refuse_as(t, -EINVAL, "no such mode");
 	if (mode == 4) {
 		mode = 3;
-		int rc = take_number(t, parse_size, t->value + sizeof flight - 1, "not a size",
-				     &bytes);
+		const char *size = t->value + sizeof flight - 1;
+		int rc = config_take_number(t, parse_size, size, "not a size", &bytes);
 		if (rc)
 			return rc;
 	}
@@ -345,17 +332,17 @@ static int take_calls(const struct taking *t)
 	const char *at = t->value;
 
 #if !defined(__x86_64__)
-	return refuse_as(t, -EINVAL, "calls of libraries are recorded on x86_64 alone");
+	return config_refuse_as(t, -EINVAL, "calls of libraries are recorded on x86_64 alone");
 #endif
 	if (strlen(at) >= sizeof t->c->calls)
-		return refuse_as(t, -EINVAL, "too long");
+		return config_refuse_as(t, -EINVAL, "too long");
 	for (;;) {
 		size_t length = strcspn(at, ",");
 		const char *of = memchr(at, '@', length);
 		if (length == 0 || length > 255)
-			return refuse_as(t, -EINVAL, length ? "too long a name" : "a name is missing");
+			return config_refuse_as(t, -EINVAL, length ? "too long a name" : "a name is missing");
 		if (of && (of == at + length - 1 || memchr(of + 1, '@', length - (size_t)(of + 1 - at))))
-			return refuse_as(t, -EINVAL, "a library is missing, or one too many");
+			return config_refuse_as(t, -EINVAL, "a library is missing, or one too many");
 		at += length;
 		if (*at++ == '\0')
 			break;
@@ -370,10 +357,11 @@ static int take_sample(const struct taking *t)
 	uint64_t rate = 0;
 
 	if (!off && !wall && strncmp(t->value, "cpu@", 4) != 0)
-		return refuse_as(t, -EINVAL, "no such kind of samples");
-	int rc = off ? 0 : parse_u64(strchr(t->value, '@') + 1, t->s->least, t->s->most, &rate);
+		return config_refuse_as(t, -EINVAL, "no such kind of samples");
+	const char *number = strchr(t->value, '@');
+	int rc = off ? 0 : parse_u64(number + 1, t->s->least, t->s->most, &rate);
 	if (rc)
-		return refuse_as(t, rc, rc == -ERANGE ? "out of range" : "not a rate");
+		return config_refuse_as(t, rc, rc == -ERANGE ? "out of range" : "not a rate");
 	t->c->sample_rate = (unsigned)rate;
 	t->c->sample_wall = wall;
 	return 0;
@@ -386,6 +374,7 @@ static int (*const takers[])(const struct taking *) = {
 	[SETTING_DURATION] = take_amount, [SETTING_NUMBER] = take_amount,
 	[SETTING_PATH] = take_path, [SETTING_STAMP] = take_stamp,
 	[SETTING_CALLS] = take_calls, [SETTING_SAMPLE] = take_sample,
+	[SETTING_GLOBS] = config_take_globs, [SETTING_PERCENT] = config_take_percent,
 };
 
 /* ---- what others call -------------------------------------------------------------------------- */

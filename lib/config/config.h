@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/filter.h"
 #include "lib/base/level.h"
 #include "lib/config/spec.h"
 
@@ -45,6 +46,10 @@ struct config {
 	unsigned sample_rate;      /* samples a second; 0: none */
 	bool sample_wall;          /* of the time in which threads wait, too */
 	uint64_t snapshots;
+	char filter[FILTER_TEXT], notrace[FILTER_TEXT]; /* "": none */
+	uint64_t depth;            /* 0: all */
+	uint64_t min_time_ns;
+	uint32_t stamp_budget;     /* in hundredths of a percent; 0: no limit */
 	char data[256];            /* --data */
 	bool disable;
 	bool strict;
@@ -53,7 +58,7 @@ struct config {
 enum setting_type {
 	SETTING_CAPTURE, SETTING_SINKS, SETTING_LEVEL, SETTING_BOOL, SETTING_FOLLOW,
 	SETTING_OVERFLOW, SETTING_SIZE, SETTING_DURATION, SETTING_PATH, SETTING_STAMP,
-	SETTING_CALLS, SETTING_SAMPLE, SETTING_NUMBER
+	SETTING_CALLS, SETTING_SAMPLE, SETTING_NUMBER, SETTING_GLOBS, SETTING_PERCENT
 };
 
 struct setting {

@@ -95,6 +95,8 @@ struct trace_dir {
 	size_t note_count;
 	struct trace_call *calls;     /* by image, module, offset */
 	size_t call_count;
+	unsigned unfiltered;       /* modules whose functions the recorder had no names for */
+	int unfiltered_error;      /* why, of the first: an errno */
 	uint64_t bytes;            /* of all segments */
 	struct samples *samples;   /* NULL: there are none */
 	struct trace_module *sample_files;

@@ -418,6 +418,14 @@ static int take_clock(const struct line *line, uint64_t *ticks, uint64_t *monoto
 	return 0;
 }
 
+static void take_unfiltered(struct trace_dir *dir, const struct line *line)
+{
+	uint64_t error = plain_number(value_of(line, "error"));
+
+	if (!dir->unfiltered++)
+		dir->unfiltered_error = error < 4096 ? (int)error : 0;
+}
+
 int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 {
 	size_t bytes = 0, lines = 0;
@@ -454,8 +462,8 @@ int trace_text_events(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotoni
 			rc = take_call(dir, &line);
 		else if (strcmp(line.word, "clock") == 0)
 			rc = take_clock(&line, ticks, monotonic_ns);
-		else
-			rc = 0;
+		else if (rc = 0, strcmp(line.word, "unfiltered") == 0)
+			take_unfiltered(dir, &line);
 		if (rc == -ENOMEM)
 			return rc;
 		if (rc != 0)

@@ -133,6 +133,7 @@ struct control {
 	/* function stamps */
 	_Alignas(64) _Atomic uint32_t stamp;   /* how many changes there were << 2 | enum stamp_mode */
 	_Atomic uint32_t images;               /* that have recorded something */
+	_Atomic uint32_t rules;                /* rules.N: which of them are recorded; 0: all */
 
 	_Alignas(64) struct lost_count lost[LOST_NR];
 

@@ -16,6 +16,7 @@
 
 #include "lib/ring/ring.h"
 #include "lib/session/process.h"
+#include "lib/session/rules.h"
 #include "lib/session/session.h"
 
 enum { READY_CHUNKS = 16 };
@@ -118,6 +119,7 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	snprintf(c->calls, sizeof c->calls, "%s", config->calls);
 	c->snapshots = (uint32_t)config->snapshots;
 	c->stamp = STAMP_CHANGE | config_stamp(config);
+	c->rules = rules_are(config);
 	if (!getcwd(c->directory, sizeof c->directory))
 		strcpy(c->directory, "/");
 	c->handover_ns = clock_monotonic_ns() + SESSION_HANDOVER_NS;
@@ -158,6 +160,7 @@ static int make_ring(int dirfd, size_t bytes)
 static void discard(int basefd, const char *name, int dirfd)
 {
 	if (dirfd >= 0) {
+		unlinkat(dirfd, "rules.1", 0);
 		unlinkat(dirfd, "ring", 0);
 		unlinkat(dirfd, "control", 0);
 	}
@@ -168,6 +171,8 @@ static void discard(int basefd, const char *name, int dirfd)
 static int make_files(int dirfd, const struct session_plan *plan, const char **step)
 {
 	struct sigaction ignored = { .sa_handler = SIG_IGN }, before;
+	struct rules rules;
+	struct rules_text text;
 
 	sigaction(SIGXFSZ, &ignored, &before);
 	*step = "the ring (HARK_RING)";
@@ -175,6 +180,11 @@ static int make_files(int dirfd, const struct session_plan *plan, const char **s
 	if (!error) {
 		*step = "the control block";
 		error = make_control(dirfd, plan);
+	}
+	if (!error && rules_are(plan->config)) {
+		*step = "the filter's rules";
+		rules_from(plan->config, &rules, &text);
+		error = rules_write(dirfd, 1, &rules, &text);
 	}
 	sigaction(SIGXFSZ, &before, NULL);
 	return error;

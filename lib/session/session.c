@@ -29,7 +29,7 @@ static int check(int fd, size_t least, struct stat *st)
 }
 
 /* O_NONBLOCK and O_NOCTTY: the name may lead to a FIFO or a device. */
-static int open_in(const char *dir, const char *name, int access, size_t least, struct stat *st)
+int session_open(const char *dir, const char *name, int access, size_t least, struct stat *st)
 {
 	char path[512];
 	struct text t = text_in(path, sizeof path);
@@ -49,7 +49,7 @@ static int open_in(const char *dir, const char *name, int access, size_t least, 
 
 static int map_for_reading(struct session *s, const char *dir, struct stat *st)
 {
-	int fd = open_in(dir, "control", O_RDONLY, sizeof(struct control), st);
+	int fd = session_open(dir, "control", O_RDONLY, sizeof(struct control), st);
 	if (fd < 0)
 		return fd;
 	void *at = sysio_map(sizeof(struct control), PROT_READ, MAP_SHARED, fd, 0);
@@ -66,7 +66,7 @@ static int map_for_writing(struct session *s, const char *dir, const struct stat
 {
 	struct stat st;
 
-	int fd = open_in(dir, "control", O_RDWR, sizeof(struct control), &st);
+	int fd = session_open(dir, "control", O_RDWR, sizeof(struct control), &st);
 	if (fd < 0)
 		return fd;
 	long result = -EINVAL;
@@ -97,7 +97,7 @@ static int map_ring(struct session *s, const char *dir)
 {
 	struct stat st;
 
-	int fd = open_in(dir, "ring", O_RDWR, sizeof(struct ring_shared), &st);
+	int fd = session_open(dir, "ring", O_RDWR, sizeof(struct ring_shared), &st);
 	if (fd < 0)
 		return fd;
 	int error = ring_map(&s->ring, fd);
@@ -146,7 +146,7 @@ int session_owns(const char *dir, int fd)
 	struct chosen_file chosen[CONTROL_CHOSEN];
 	struct stat st;
 
-	int control = open_in(dir, "control", O_RDONLY, sizeof(struct control), &st);
+	int control = session_open(dir, "control", O_RDONLY, sizeof(struct control), &st);
 	if (control < 0)
 		return control;
 	ssize_t n = sysio_call(SYS_pread64, control, (long)chosen, sizeof chosen,

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "lib/ring/ring.h"
 #include "lib/session/control.h"
@@ -31,6 +32,9 @@ void session_leave(struct session *s);
 int session_owns(const char *dir, int fd);
 	/* Whether that descriptor is a file that the session captures: for who could not join, so without
 	 * mapping anything. 1, 0, or -errno: nobody can tell. */
+int session_open(const char *dir, const char *name, int access, size_t least, struct stat *st);
+	/* A descriptor of a file of the session's that is ours alone and as long as `least`. -EPERM: it is
+	 * somebody else's, or others may use it; -EINVAL: no such file; -ENAMETOOLONG; or open(2)'s. */
 bool session_alive(const struct control *control);
 	/* Whether a collector, or the guardian that will become one, is there. No system call. */
 int session_wait_for(struct session *s, enum session_wait what, uint64_t position,

@@ -22,6 +22,9 @@ import harness  # noqa: E402  pylint: disable=wrong-import-position
 TURNS = int(os.environ.get("BENCH_PAIRS", "5"))
 UFTRACE = os.environ.get("UFTRACE") or shutil.which("uftrace")
 TARGETS = {"trace": 30, "profile": 45}
+# With rules: all is recorded nevertheless; nothing is; all is too short; too hot.
+RULES = {"filter": ["trace", "--filter", "*"], "hidden": ["trace", "--notrace", "*"],
+         "short": ["trace", "--min-time", "1h"], "muted": ["trace", "--stamp-budget", "0.01%"]}
 
 
 def size_of(folder):
@@ -38,7 +41,8 @@ def measure(program, case, way, top):
     if way == "uftrace":
         argv = [UFTRACE, "record", "--no-libcall", "-d", data, *argv]
     elif way != "bare":
-        argv = [harness.HARK, "run", "--stamp", way, "--data", data, *argv]
+        mode, *rules = RULES.get(way, [way])
+        argv = [harness.HARK, "run", "--stamp", mode, *rules, "--data", data, *argv]
     done = subprocess.run(argv, env=harness.environment(os.path.join(top, "runtime")), cwd=top,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
     report = json.loads(done.stdout.splitlines()[0])
@@ -71,7 +75,7 @@ def main():
         program = os.path.join(top, "calls")
         source = os.path.join(ROOT, "tests", "bench", "calls.c")
         subprocess.run(["gcc", "-O2", "-finstrument-functions", "-o", program, source], check=True)
-        ways = ["bare", "off", "trace", "profile", "flight"] + (["uftrace"] if UFTRACE else [])
+        ways = ["bare", "off", "trace", "profile", "flight", *RULES] + (["uftrace"] if UFTRACE else [])
         for case in ("fib", "qsort", "threads"):
             figures = {way: [] for way in ways}
             for _ in range(TURNS):

@@ -141,10 +141,17 @@ static void variables_and_options_win(void **state)
 static void what_is_said_of_keys(void **state)
 {
 	(void)state;
-	bad("level: info\nrnig: 4M\n",
-	    "app.yaml:2: no such key \"rnig\"; did you mean \"ring\"? accepted: capture, to, "
-	    "level, mirror, follow, deep, overflow, ring, exit-timeout, stamp, calls, "
-	    "sample, data, snapshots");
+	char said[512] = "app.yaml:2: no such key \"rnig\"; did you mean \"ring\"? accepted: ";
+	const char *between = "";
+
+	/* those that there is an option for, but for that of the file itself */
+#define SETTING(key, option, ...)                \
+	if (option && strcmp(key, "config") != 0) { \
+		strcat(strcat(said, between), key); \
+		between = ", ";                  \
+	}
+#include "lib/config/settings.def"
+	bad("level: info\nrnig: 4M\n", said);
 	bad_with("zebra: 1\n", "app.yaml:1: no such key \"zebra\"; accepted: capture");
 	bad("\ndisable: 1\n",
 	    "app.yaml:2: disable: not in a file; accepted: the variable HARK_DISABLE");

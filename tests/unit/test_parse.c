@@ -84,6 +84,19 @@ static void durations(void **state)
 	run(parse_duration, rows, COUNT(rows));
 }
 
+static void percentages(void **state)
+{
+	static const struct number_case rows[] = {
+		{ "10%", 0, 1000 }, { "0.01%", 0, 1 }, { "2.5%", 0, 250 }, { "100%", 0, 10000 },
+		{ "0%", 0, 0 }, { "7.250%", 0, 725 }, { "10", -EINVAL, 0 }, { "%", -EINVAL, 0 },
+		{ "", -EINVAL, 0 }, { "0.001%", -EINVAL, 0 }, { "1 %", -EINVAL, 0 },
+		{ "1%%", -EINVAL, 0 }, { "-1%", -EINVAL, 0 }, { "99999999999999999999%", -ERANGE, 0 },
+	};
+
+	(void)state;
+	run(parse_percent, rows, COUNT(rows));
+}
+
 static void truth(void **state)
 {
 	static const char *const yes[] = { "1", "yes", "true", "on", "ON", "True" };
@@ -231,6 +244,7 @@ static void nearest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(percentages),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(durations),
 		cmocka_unit_test(truth),

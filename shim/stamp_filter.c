@@ -1,0 +1,158 @@
+/*
+ * stamp_filter.c - the two hooks where a session has rules for which calls are recorded.
+ *
+ * Every call has a frame, recorded or not, so that exits find theirs whatever longjmp does; it bears
+ * how far the call has come in the filter's paths. Only functions that were muted, and are not open,
+ * do without: they cost a look into the table.
+ *
+ * A call that was too short is taken back at its exit, if nothing stays that was recorded within: its
+ * entry becomes zeros, which mean nothing, and its room is used again if it is the last.
+ */
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/solo.h"
+#include "shim/shim.h"
+#include "shim/stamp_sieve.h"
+
+static inline bool open_gate(const struct stamp *s)
+{
+	return s->filtering == atomic_load_explicit(stamp_gate, memory_order_relaxed) &&
+	       s->sieve->word ==
+		       atomic_load_explicit(&shim.session.control->stamp, memory_order_relaxed);
+}
+
+static inline void open_frame(struct stamp *s, struct stamp_frame *f,
+			      const struct stamp_frame *from)
+{
+	/* as in stamp.c: a handler may have used the frame */
+	do {
+		*f = *from;
+		*(struct stamp_frame *volatile *)&s->top = f;
+	} while (*(volatile uintptr_t *)&f->sp != from->sp);
+}
+
+static inline uint8_t *take(struct stamp *s, uintptr_t bytes, uint64_t *now)
+{
+	uint8_t *at = solo_take(&s->at, bytes);
+
+	*now = stamp_now();
+	if (at < s->end && *now >> STAMP_EPOCH_BITS == s->epoch &&
+	    *(uint8_t *volatile *)&s->at == at + bytes)
+		return at;
+	return NULL;
+}
+
+static bool write_entry(struct stamp *s, struct stamp_frame *f)
+{
+	uint32_t kind = TRACE_ENTRY;
+	uintptr_t offset = f->function - s->home;
+
+	if (offset >= s->home_bytes) {
+		offset = f->function - s->near;
+		kind = TRACE_ENTRY_NEAR;
+		if (offset >= s->near_bytes)
+			return false;
+	}
+	f->kept = s->kept;
+	f->entry = take(s, 8, &f->start);
+	if (!f->entry)
+		return false;
+	uint64_t record = TRACE_SHORT(kind, f->start) | (uint64_t)offset << 32;
+	memcpy(f->entry, &record, sizeof record);
+	f->below = s->parts;
+	return true;
+}
+
+bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp *s = &stamp;
+	const struct sieve *v = s->sieve;
+	struct stamp_frame *f = s->top + 1;
+
+	if (!v || !open_gate(s))
+		return false;
+	struct sieve_slot *slot = sieve_slot(v, function);
+	if (!slot->function)
+		return false;
+	if (slot->muted == SIEVE_MUTED)
+		return true;
+	if (f >= s->limit || !stamp_below(f - 1, site, sp, after))
+		return false;
+	struct stamp_frame frame = {
+		.function = function, .sp = sp, .site = site, .after = after,
+		.path = filter_step(&v->rules, f[-1].path, slot->fits),
+		.depth = f[-1].depth,
+	};
+	if (slot->muted != SIEVE_HEARD || !filter_wants(&v->rules, frame.path) ||
+	    (v->rules.depth && frame.depth >= v->rules.depth)) {
+		if (slot->muted > SIEVE_MUTED && stamp_depth(s) < slot->muted - SIEVE_MUTING) {
+			slot->muted = SIEVE_MUTED;
+			return true;
+		}
+		frame.hidden = f[-1].hidden + 1;
+	} else {
+		frame.depth++;
+		bool profile = s->mode == STAMP_PROFILE;
+		if (profile ? !stamp_profile_enter_as(&frame) : !write_entry(s, &frame))
+			return false;
+		slot->calls++;
+		if (--s->sieve->left <= 0)
+			s->filtering = STAMP_ASK; /* the next one looks at the budget */
+		if (profile)
+			return true;
+	}
+	open_frame(s, f, &frame);
+	return true;
+}
+
+bool stamp_take_back(struct stamp_frame *f, uint64_t now)
+{
+	struct stamp *s = &stamp;
+	const struct sieve *v = s->sieve;
+	const uint64_t none = 0;
+
+	if (!v || !f->entry || f->below != s->parts || f->kept != s->kept ||
+	    now - f->start >= v->min_ticks)
+		return false;
+	/* From here on there is nothing to tell of it, should a handler leave by longjmp. First zeros, then
+	 * the room: a handler that comes in between gets room behind. */
+	*(volatile uint32_t *)&f->hidden = f[-1].hidden + 1;
+	memcpy(f->entry, &none, sizeof none);
+	atomic_signal_fence(memory_order_seq_cst);
+	solo_give(&s->at, f->entry + sizeof none, f->entry);
+	return true;
+}
+
+bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
+{
+	struct stamp *s = &stamp;
+	struct stamp_frame *f = s->top;
+	uint64_t now;
+
+	if (!s->sieve || !open_gate(s))
+		return false;
+	if (!stamp_is(f, function, site, sp, after))
+		return sieve_slot(s->sieve, function)->muted == SIEVE_MUTED;
+	if (f->hidden) {
+		*(struct stamp_frame *volatile *)&s->top = f - 1;
+		f->hidden = 0;
+		return true;
+	}
+	if (s->mode == STAMP_PROFILE) {
+		stamp_profile_left(f, stamp_now());
+	} else if (s->sieve->min_ticks && stamp_take_back(f, stamp_now())) {
+		*(struct stamp_frame *volatile *)&s->top = f - 1;
+		f->hidden = 0;
+		return true;
+	} else {
+		uint8_t *at = take(s, 4, &now);
+		if (!at)
+			return false;
+		uint32_t record = TRACE_SHORT(TRACE_EXIT, now);
+		memcpy(at, &record, sizeof record);
+		s->kept++;
+	}
+	s->top = f - 1;
+	return true;
+}
