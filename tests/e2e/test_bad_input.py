@@ -74,6 +74,7 @@ WRONG = [
     ("--ring", " 4M", ["64K"]),
     ("--stamp", "traec", ["no such mode", "trace, profile, flight"]),
     ("--stamp", "flight:1X", ["not a size", "such as flight:1M"]),
+    ("--stack", "loud", ["no such level", "debug"]),
     ("--snapshots", "many", ["not a number", "0 to 1000"]),
     ("--calls", "", ["a name is missing"]),
     ("--calls", "malloc@", ["NAME@LIBRARY"]),
