@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 180
+# limit: 400
 """Library calls of programs as they are (--calls): exact counts, and nothing that the program could tell.
 
 A program counts its calls of a library; the trace, read by traces.py, has them all. Speaks TAP.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """Exact counts: what programs count themselves, what hark has recorded of them, and what uftrace says of the
 same binary, function by function. Speaks TAP.
 

@@ -4,7 +4,7 @@
 One trace is made by hand (tests/unit/export_case.h): what must be in it stands here once more. The
 other is of a program that counts its own calls. Speaks TAP.
 """
-# limit: 120
+# limit: 400
 
 import collections
 import gzip

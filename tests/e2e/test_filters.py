@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """Which calls are recorded: filters by name, module, call path, depth and time, and the budget.
 
 Programs count their own calls; traces.py, which is no part of hark, reads what was recorded. TAP.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The page that `hark export --format flamegraph` writes, in a browser. Speaks TAP."""
-# limit: 120
+# limit: 400
 
 import html
 import os

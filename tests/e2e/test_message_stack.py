@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Messages with the functions that they were said from (--stack). Speaks TAP."""
-# limit: 120
+# limit: 400
 
 import json
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """hark pack: a packed trace is read as one that is not, and another tool restores it to the byte.
 
 Speaks TAP.

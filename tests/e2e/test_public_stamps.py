@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Public stamps and timers (libhark): what `hark stamps` and the readers of traces show of them. Speaks
 TAP."""
-# limit: 120
+# limit: 400
 
 import json
 import os

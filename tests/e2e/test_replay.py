@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`hark replay`: calls in the order of time, and what the program said between them. Speaks TAP."""
-# limit: 120
+# limit: 400
 
 import json
 import os

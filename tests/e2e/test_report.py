@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """hark report, graph and diff: what they say of programs that count their own calls, and of those
 that were killed. What the figures mean is held by tests/unit/test_table.c.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """hark run --sample: stacks of programs that know themselves how much of their time was spent where.
 
 The trace is read here on its own (samples.py), and functions are named by nm; then `hark report` must

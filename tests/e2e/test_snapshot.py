@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 400
 """Flight recorders: what they hold is kept on an error, by `hark snapshot`, and on death. Speaks TAP."""
 
 import contextlib

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 180
+# limit: 400
 """Function stamps: an instrumented program counts its own calls, and the trace has them all.
 
 The trace is read by traces.py, which is no part of hark. Speaks TAP.

@@ -21,6 +21,8 @@ void hook_fd_received(const struct msghdr *m)
 	tell("received %d ", m->msg_controllen > 0);
 }
 
+void stamp_look_again(void) { } /* stamps have a shim of their own behind them */
+
 static unsigned pokes;
 
 void ring_poke(struct ring *ring)
