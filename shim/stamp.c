@@ -20,22 +20,22 @@ _Thread_local struct stamp stamp
 __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	if (!stamp_gate_off() &&
-	    !(stamp.sieve ? stamp_filter_enter(function, site, sp, after) :
-			    stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp,
-					     after) ||
-				    stamp_profile_enter(function, site, sp, after)))
+	bool done = stamp.sieve ? stamp_filter_enter(function, site, sp, after) :
+				  stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site,
+						   sp, after) ||
+					  stamp_profile_enter(function, site, sp, after);
+	if (!done)
 		stamp_enter(function, site, sp, after);
 }
 
 __attribute__((noinline)) static void leave_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	if (!stamp_gate_off() &&
-	    !(stamp.sieve ? stamp_filter_exit(function, site, sp, after) :
-			    stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp,
-					     after) ||
-				    stamp_profile_exit(function, site, sp, after)))
+	bool done = stamp.sieve ? stamp_filter_exit(function, site, sp, after) :
+				  stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site,
+						   sp, after) ||
+					  stamp_profile_exit(function, site, sp, after);
+	if (!done)
 		stamp_exit(function, site, sp, after);
 }
 
@@ -43,7 +43,8 @@ HOOKED void __cyg_profile_func_enter(void *function, void *call_site)
 {
 	uintptr_t called = (uintptr_t)function, site = (uintptr_t)call_site;
 
-	if (!LIKELY(stamp_fast_enter(&stamp, stamp.seen, true, called, site, HERE(), AFTER())))
+	if (!LIKELY(stamp_fast_enter(&stamp, stamp.seen, true, called, site, HERE(), AFTER())) &&
+	    !stamp_gate_off())
 		enter_otherwise(called, site, HERE(), AFTER());
 }
 
@@ -51,6 +52,7 @@ HOOKED void __cyg_profile_func_exit(void *function, void *call_site)
 {
 	uintptr_t called = (uintptr_t)function, site = (uintptr_t)call_site;
 
-	if (!LIKELY(stamp_fast_leave(&stamp, stamp.seen, true, called, site, HERE(), AFTER())))
+	if (!LIKELY(stamp_fast_leave(&stamp, stamp.seen, true, called, site, HERE(), AFTER())) &&
+	    !stamp_gate_off())
 		leave_otherwise(called, site, HERE(), AFTER());
 }
