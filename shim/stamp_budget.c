@@ -49,8 +49,8 @@ static struct sieve_slot *hottest(const struct sieve *v)
 {
 	struct sieve_slot *most = NULL;
 
-	for (uint32_t i = 0; i <= v->mask; i++) {
-		struct sieve_slot *slot = &v->slots[i];
+	for (uint32_t i = 0; i <= v->table->mask; i++) {
+		struct sieve_slot *slot = &v->table->slots[i];
 		if (slot->function && slot->muted == SIEVE_HEARD && slot->calls > slot->before &&
 		    (!most || slot->calls - slot->before > most->calls - most->before))
 			most = slot;
@@ -119,6 +119,6 @@ void stamp_budget(void)
 		mute(slot);
 		spent = spent > its ? spent - its : 0;
 	}
-	for (uint32_t i = 0; i <= v->mask; i++)
-		v->slots[i].before = v->slots[i].calls;
+	for (uint32_t i = 0; i <= v->table->mask; i++)
+		v->table->slots[i].before = v->table->slots[i].calls;
 }

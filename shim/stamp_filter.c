@@ -15,11 +15,15 @@
 #include "shim/shim.h"
 #include "shim/stamp_sieve.h"
 
-static inline bool open_gate(const struct stamp *s)
+/* What stamp.filtering was; 0: this is for the slow half. */
+static inline uint32_t open_gate(const struct stamp *s, const struct sieve *v)
 {
-	return s->filtering == atomic_load_explicit(stamp_gate, memory_order_relaxed) &&
-	       s->sieve->word ==
-		       atomic_load_explicit(&shim.session.control->stamp, memory_order_relaxed);
+	uint32_t word = s->filtering;
+
+	if (!v || word != atomic_load_explicit(stamp_gate, memory_order_relaxed) ||
+	    v->word != atomic_load_explicit(&shim.session.control->stamp, memory_order_relaxed))
+		return 0;
+	return word;
 }
 
 static inline void open_frame(struct stamp *s, struct stamp_frame *f,
@@ -67,12 +71,13 @@ static bool write_entry(struct stamp *s, struct stamp_frame *f)
 bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp *s = &stamp;
-	const struct sieve *v = s->sieve;
+	struct sieve *v = s->sieve;
 	struct stamp_frame *f = s->top + 1;
+	const uint32_t word = open_gate(s, v);
 
-	if (!v || !open_gate(s))
+	if (!word)
 		return false;
-	struct sieve_slot *slot = sieve_slot(v, function);
+	struct sieve_slot *slot = sieve_slot(v->table, function);
 	if (!slot->function)
 		return false;
 	if (slot->muted == SIEVE_MUTED)
@@ -97,13 +102,18 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 		if (profile ? !stamp_profile_enter_as(&frame) : !write_entry(s, &frame))
 			return false;
 		slot->calls++;
-		if (--s->sieve->left <= 0)
+		if (--v->left <= 0)
 			s->filtering = STAMP_ASK; /* the next one looks at the budget */
 		if (profile)
 			return true;
 	}
 	open_frame(s, f, &frame);
-	return true;
+	if (!frame.hidden || *(volatile uint32_t *)&s->filtering == word)
+		return true;
+	/* A handler came that has heard of other rules, or of none, before it could see this frame. */
+	f->hidden = 0;
+	s->top = f - 1;
+	return false;
 }
 
 bool stamp_take_back(struct stamp_frame *f, uint64_t now)
@@ -127,13 +137,14 @@ bool stamp_take_back(struct stamp_frame *f, uint64_t now)
 bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp *s = &stamp;
+	struct sieve *v = s->sieve;
 	struct stamp_frame *f = s->top;
 	uint64_t now;
 
-	if (!s->sieve || !open_gate(s))
+	if (!open_gate(s, v))
 		return false;
 	if (!stamp_is(f, function, site, sp, after))
-		return sieve_slot(s->sieve, function)->muted == SIEVE_MUTED;
+		return sieve_slot(v->table, function)->muted == SIEVE_MUTED;
 	if (f->hidden) {
 		*(struct stamp_frame *volatile *)&s->top = f - 1;
 		f->hidden = 0;
@@ -141,7 +152,7 @@ bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr
 	}
 	if (s->mode == STAMP_PROFILE) {
 		stamp_profile_left(f, stamp_now());
-	} else if (s->sieve->min_ticks && stamp_take_back(f, stamp_now())) {
+	} else if (v->min_ticks && stamp_take_back(f, stamp_now())) {
 		*(struct stamp_frame *volatile *)&s->top = f - 1;
 		f->hidden = 0;
 		return true;

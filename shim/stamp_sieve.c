@@ -94,18 +94,26 @@ static void *map(size_t bytes)
 	return sysio_is_error(at) ? NULL : at;
 }
 
+static struct sieve_table *map_table(uint32_t slots)
+{
+	struct sieve_table *table = map(sizeof *table + slots * sizeof table->slots[0]);
+
+	if (table)
+		table->mask = slots - 1;
+	return table;
+}
+
 static struct sieve *take_sieve(struct stamp_room *room)
 {
 	if (!room->sieve) {
 		struct sieve *v = map(sizeof *v);
-		struct sieve_slot *slots = v ? map(FIRST_SLOTS * sizeof *slots) : NULL;
-		if (!slots) {
+		struct sieve_table *table = v ? map_table(FIRST_SLOTS) : NULL;
+		if (!table) {
 			if (v)
 				sysio_unmap(v, sizeof *v);
 			return NULL;
 		}
-		v->slots = slots;
-		v->mask = FIRST_SLOTS - 1;
+		v->table = table;
 		room->sieve = v;
 	}
 	return room->sieve;
@@ -113,17 +121,16 @@ static struct sieve *take_sieve(struct stamp_room *room)
 
 static void grow(struct sieve *v)
 {
-	struct sieve new = *v, old = *v;
+	const struct sieve_table *old = v->table;
+	struct sieve_table *new = map_table((old->mask + 1) * 2);
 
-	new.mask = v->mask * 2 + 1;
-	new.slots = map((new.mask + 1UL) * sizeof *new.slots);
-	if (!new.slots)
+	if (!new)
 		return; /* fuller, then */
-	for (uint32_t i = 0; i <= old.mask; i++)
-		if (old.slots[i].function)
-			*sieve_slot(&new, old.slots[i].function) = old.slots[i];
-	*v = new;
-	sysio_unmap(old.slots, (old.mask + 1UL) * sizeof *old.slots);
+	for (uint32_t i = 0; i <= old->mask; i++)
+		if (old->slots[i].function)
+			*sieve_slot(new, old->slots[i].function) = old->slots[i];
+	new->used = old->used;
+	v->table = new;
 }
 
 static bool is_muted(uintptr_t function, uint32_t count)
@@ -137,7 +144,7 @@ static bool is_muted(uintptr_t function, uint32_t count)
 /* Where there is no room for one, a slot that does for this call. */
 static struct sieve_slot *enter_slot(struct sieve *v, uintptr_t function, struct sieve_slot *spare)
 {
-	struct sieve_slot *slot = sieve_slot(v, function);
+	struct sieve_slot *slot = sieve_slot(v->table, function);
 
 	if (slot->function)
 		return slot;
@@ -147,12 +154,12 @@ static struct sieve_slot *enter_slot(struct sieve *v, uintptr_t function, struct
 		made.fits = stamp_fits(function, v->number);
 	if (is_muted(function, v->muted_seen))
 		made.muted = SIEVE_MUTED;
-	if (v->used * 2 > v->mask)
+	if (v->table->used * 2 > v->table->mask)
 		grow(v);
-	bool room = v->used + 1 < v->mask;
-	slot = room ? sieve_slot(v, function) : spare;
+	bool room = v->table->used + 1 < v->table->mask;
+	slot = room ? sieve_slot(v->table, function) : spare;
 	*slot = made;
-	v->used += room;
+	v->table->used += room;
 	return slot;
 }
 
@@ -179,8 +186,8 @@ static bool hidden_are_open(const struct stamp *s)
 
 static void forget_slots(struct sieve *v)
 {
-	memset(v->slots, 0, (v->mask + 1UL) * sizeof *v->slots);
-	v->used = 0;
+	memset(v->table->slots, 0, (v->table->mask + 1UL) * sizeof v->table->slots[0]);
+	v->table->used = 0;
 	v->muted_seen = 0;
 }
 
@@ -203,7 +210,7 @@ static void take_muted(struct sieve *v)
 	count = count < SIEVE_MUTED_MOST ? count : SIEVE_MUTED_MOST;
 	for (; v->muted_seen < count; v->muted_seen++) {
 		struct sieve_slot *slot =
-			sieve_slot(v, atomic_load(&sieve_process.muted[v->muted_seen]));
+			sieve_slot(v->table, atomic_load(&sieve_process.muted[v->muted_seen]));
 		if (slot->function && slot->muted == SIEVE_HEARD)
 			sieve_mute(slot);
 	}

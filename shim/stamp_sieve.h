@@ -2,8 +2,9 @@
  * stamp_sieve.h - what a thread knows of the functions that it calls, where a session has rules.
  *
  * For stamp_filter.c, which looks functions up, and the slow files that enter them. One thread's own, so
- * that counting costs nothing; a signal handler may come between any two instructions, which is why
- * slots never move but in the slow half, with signals held back.
+ * that counting costs nothing. A signal handler may come between any two instructions, and change all
+ * of this by the slow half: what stamp_filter.c has found stays readable, and it looks whether it still
+ * holds.
  */
 #ifndef HARK_SHIM_STAMP_SIEVE_H
 #define HARK_SHIM_STAMP_SIEVE_H
@@ -25,9 +26,15 @@ struct sieve_slot {
 	uint64_t before;    /* of them, when the budget was looked at last */
 };
 
-struct sieve {
-	struct sieve_slot *slots;
+/* Whoever was interrupted may be looking into a table when it is replaced by a larger one: it is one
+ * pointer, and stays mapped. */
+struct sieve_table {
 	uint32_t mask, used;
+	struct sieve_slot slots[];
+};
+
+struct sieve {
+	struct sieve_table *table;
 	uint32_t word;      /* control->stamp: `hark set` is seen at once */
 	struct filter_rules rules;
 	uint64_t min_ticks; /* 0: no call is too short */
@@ -40,13 +47,13 @@ struct sieve {
 	uint64_t cpu_ns;    /* of the thread, when the budget was looked at last */
 };
 
-static inline struct sieve_slot *sieve_slot(const struct sieve *v, uintptr_t function)
+static inline struct sieve_slot *sieve_slot(struct sieve_table *table, uintptr_t function)
 	/* its slot, or the free one where it would be */
 {
 	uint32_t i = (uint32_t)((function * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
 
 	for (;; i++) {
-		struct sieve_slot *slot = &v->slots[i & v->mask];
+		struct sieve_slot *slot = &table->slots[i & table->mask];
 		if (slot->function == function || !slot->function)
 			return slot;
 	}
