@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
@@ -26,6 +28,26 @@ int command_child(void *argument)
 	return 127;
 }
 
+/* The descriptor is in a table of our own, which ends with us. Where there is none, the command has as long as
+ * it gives itself. */
+static void limit(struct command *c, pid_t child)
+{
+	struct pollfd ends = { (int)sysio_call(SYS_pidfd_open, child, 0, 0, 0, 0, 0), POLLIN, 0 };
+	/* the kernel writes there what is left, when a signal comes */
+	struct timespec left = { c->limit_ms / 1000, c->limit_ms % 1000 * 1000000L };
+	long n;
+
+	if (ends.fd < 0)
+		return;
+	do
+		n = sysio_call(SYS_ppoll, (long)&ends, 1, (long)&left, 0, 0, 0);
+	while (n == -EINTR);
+	if (n == 0) {
+		sysio_call(SYS_kill, child, SIGKILL, 0, 0, 0, 0);
+		c->error = -ETIMEDOUT;
+	}
+}
+
 /* Between us and the command, in our memory as well: exec gives a process back the signal that it sends
  * at its end, and only its parent gets that. Ours would be a SIGCHLD that the program did not expect. */
 static int stand_between(void *argument)
@@ -33,6 +55,8 @@ static int stand_between(void *argument)
 	struct command *c = argument;
 
 	pid_t child = clone(command_child, c->stack + COMMAND_STACK, CLONE_VM | CLONE_VFORK, c);
+	if (child > 0 && c->limit_ms && !c->error)
+		limit(c, child);
 	while (child > 0 &&
 	       sysio_call(SYS_wait4, child, (long)&c->status, __WALL, 0, 0, 0) == -EINTR)
 		;

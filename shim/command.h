@@ -16,7 +16,8 @@ struct command {
 	char *const *argv, *const *environment;
 	char *stack;               /* COMMAND_STACK bytes, for each of two */
 	int status;                /* as of wait(2) */
-	int error;                 /* of what kept it from running: it has said nothing then */
+	int limit_ms;              /* then it is killed; 0: it has all the time it wants */
+	int error;                 /* of what kept it from running: it has said nothing then; -ETIMEDOUT */
 };
 
 bool command_find(struct command *command);
@@ -25,7 +26,8 @@ int command_child(void *command);
 	/* For clone(): becomes the command. */
 pid_t command_run(struct command *command);
 	/* Runs it to its end, in a child without an exit signal that command_wait() is to wait for; -errno.
-	 * All other threads go on meanwhile, in the same memory. */
+	 * All other threads go on meanwhile, in the same memory. The caller holds
+	 * signals back: handlers would run in the child, too. */
 void command_wait(pid_t child);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * stamp_names.c - which functions of a module the session's filter means. That takes names, and names
  * take libraries: so the hark command finds it out (tools/cmd_judge.c), for all processes of the session,
- * when the first of them calls the module first, and leaves a file that is mapped from then on.
+ * when the first of them calls the module first, and leaves a file that the others read.
  *
  * Where that fails, the trace says so, and all of the module's functions are recorded.
  */
@@ -18,7 +18,11 @@
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
-enum { MODULES = 1024, WAIT_NS = 10000000 };
+enum {
+	MODULES = 1024,
+	WAIT_NS = 10000000,
+	JUDGE_MS = 10000, /* the program waits no longer for an answer, and not again */
+};
 
 _Atomic uint32_t stamp_names_changed;
 
@@ -38,6 +42,7 @@ struct request {
 	char path[512], build[80], name[32], number[16];
 	char *argv[8], *environment[1];
 	struct judged answer;
+	uint64_t of;
 };
 
 static const char *session_dir(void)
@@ -90,12 +95,16 @@ static int run(struct request *r, uint32_t rules)
 	memcpy(r->argv, argv, sizeof argv);
 	r->command.argv = r->argv;
 	r->command.environment = r->environment;
+	r->command.limit_ms = JUDGE_MS;
 	int saved = errno;
 	pid_t child = command_run(&r->command);
 	command_wait(child);
 	errno = saved;
 	return child < 0 ? (int)child : r->command.error;
 }
+
+/* Who did not answer in time by these rules is not asked again by them. */
+static uint64_t late;
 
 static int judge(struct request *r, const struct stamp_module *module, uint32_t rules)
 {
@@ -107,11 +116,13 @@ static int judge(struct request *r, const struct stamp_module *module, uint32_t 
 	put_build(r, id, id_bytes);
 	put_name(r, rules);
 	for (int turn = 0; turn < 2; turn++) {
-		int error = turn ? run(r, rules) : 0;
+		int error = turn ? late == r->of ? -ETIMEDOUT : run(r, rules) : 0;
+		if (error == -ETIMEDOUT)
+			late = r->of;
 		if (error)
 			return error;
 		const struct verdicts *v =
-			verdicts_map(session_dir(), r->name, rules, &r->answer.bytes);
+			verdicts_read(session_dir(), r->name, rules, &r->answer.bytes);
 		if (!sysio_is_error(v)) {
 			r->answer.verdicts = v;
 			return 0;
@@ -148,6 +159,7 @@ static struct judged *ask(const struct stamp_module *module, uint64_t of)
 		return NULL;
 	}
 	r->command.stack = (char *)(r + 1);
+	r->of = of;
 	int error = judge(r, module, (uint32_t)of);
 	if (error)
 		tell(module->number, error);

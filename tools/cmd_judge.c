@@ -18,7 +18,7 @@
 #include "lib/session/rules.h"
 #include "tools/cmds.h"
 
-enum { JUDGE_SECONDS = 30 }; /* the program waits, and what it runs may be anything */
+enum { JUDGE_SECONDS = 15 }; /* the program waits, and what it runs may be anything */
 
 struct judge {
 	struct filter filter;

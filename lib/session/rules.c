@@ -101,8 +101,20 @@ int rules_read(const char *dir, uint32_t number, struct rules *rules, struct rul
 	return error;
 }
 
-const struct verdicts *verdicts_map(const char *dir, const char *name, uint32_t rules,
-				    uint64_t *bytes)
+static int read_whole(int fd, char *to, uint64_t bytes)
+{
+	while (bytes) {
+		ssize_t n = sysio_read(fd, to, bytes);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EINVAL;
+		to += n;
+		bytes -= (uint64_t)n;
+	}
+	return 0;
+}
+
+const struct verdicts *verdicts_read(const char *dir, const char *name, uint32_t rules,
+				     uint64_t *bytes)
 {
 	struct stat st;
 
@@ -110,21 +122,26 @@ const struct verdicts *verdicts_map(const char *dir, const char *name, uint32_t 
 	if (fd < 0)
 		return (void *)(intptr_t)fd;
 	*bytes = (uint64_t)st.st_size;
-	const struct verdicts *v = sysio_map(*bytes, PROT_READ, MAP_SHARED, fd, 0);
+	struct verdicts *v = *bytes > VERDICTS_MOST ?
+				     (void *)(intptr_t)-EFBIG :
+				     sysio_map(*bytes, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int error = sysio_is_error(v) ? 0 : read_whole(fd, (char *)v, *bytes);
 	sysio_close(fd);
-	if (!sysio_is_error(v) && (v->magic != VERDICTS_MAGIC || v->rules != rules)) {
-		sysio_unmap((void *)v, *bytes);
-		v = (void *)(intptr_t)-EINVAL;
+	if (!sysio_is_error(v) && !error && (v->magic != VERDICTS_MAGIC || v->rules != rules))
+		error = -EINVAL;
+	if (error) {
+		sysio_unmap(v, *bytes);
+		return (void *)(intptr_t)error;
 	}
 	return v;
 }
 
-/* What stands in the file is bounded by its size each time: others may write to it. */
+/* What the file says of its length may be wrong. */
 uint32_t verdicts_find(const struct verdicts *v, uint64_t bytes, uint64_t offset)
 {
 	uint64_t most = (bytes - sizeof *v) / sizeof v->verdict[0];
-	uint64_t count = *(const volatile uint32_t *)&v->count;
-	uint64_t from = 0, to = count < most ? count : most;
+	uint64_t from = 0, to = v->count < most ? v->count : most;
 	uint32_t fits = 0;
 
 	while (from < to) {

@@ -12,7 +12,10 @@
 #include "lib/base/filter.h"
 #include "lib/config/config.h"
 
-enum { RULES_MOST = 1 << 20 };  /* changes of a session */
+enum {
+	RULES_MOST = 1 << 20,     /* changes of a session */
+	VERDICTS_MOST = 64 << 20, /* bytes of them, of one module */
+};
 
 struct rules {
 	uint64_t magic;
@@ -50,10 +53,11 @@ int rules_write(int dirfd, uint32_t number, const struct rules *rules,
 int rules_read(const char *dir, uint32_t number, struct rules *rules, struct rules_text *text);
 	/* text NULL: not wanted. 0; -EINVAL: that is none; -EPERM: somebody else's; or open(2)'s.
 	 * Async-signal-safe. */
-const struct verdicts *verdicts_map(const char *dir, const char *name, uint32_t rules,
-				    uint64_t *bytes);
-	/* For reading. An -errno as a pointer: -ENOENT: nobody has judged it yet; -EINVAL: they are of
-	 * other rules, or nonsense. Async-signal-safe. */
+const struct verdicts *verdicts_read(const char *dir, const char *name, uint32_t rules,
+				     uint64_t *bytes);
+	/* A copy of so many bytes, to be unmapped: a file that is cut short under a mapping kills. An
+	 * -errno as a pointer: -ENOENT: nobody has judged it yet; -EINVAL: they are of other rules, or
+	 * nonsense; -EFBIG. Async-signal-safe. */
 uint32_t verdicts_find(const struct verdicts *verdicts, uint64_t bytes, uint64_t offset);
 	/* The elements that the function there fits. */
 

@@ -97,22 +97,25 @@ static void verdicts(void **state)
 
 	(void)state;
 	put("names.5.a", &file, sizeof file, 0600);
-	assert_int_equal((intptr_t)verdicts_map(dir, "names.6.a", 6, &bytes), -ENOENT);
-	assert_int_equal((intptr_t)verdicts_map(dir, "names.5.a", 6, &bytes), -EINVAL);
-	const struct verdicts *v = verdicts_map(dir, "names.5.a", 5, &bytes);
+	assert_int_equal((intptr_t)verdicts_read(dir, "names.6.a", 6, &bytes), -ENOENT);
+	assert_int_equal((intptr_t)verdicts_read(dir, "names.5.a", 6, &bytes), -EINVAL);
+	const struct verdicts *v = verdicts_read(dir, "names.5.a", 5, &bytes);
 	assert_false(sysio_is_error(v));
 	assert_int_equal(verdicts_find(v, bytes, 0), 0);
 	assert_int_equal(verdicts_find(v, bytes, 0xfff), 0);
 	assert_int_equal(verdicts_find(v, bytes, 0x1000), 1);
 	assert_int_equal(verdicts_find(v, bytes, 0x1fff), 1);
 	assert_int_equal(verdicts_find(v, bytes, UINT64_MAX), 4);
+	/* somebody cuts the file: what was read is there */
+	put("names.5.a", &file, 0, 0600);
+	assert_int_equal(verdicts_find(v, bytes, 0x1000), 1);
+	sysio_unmap((void *)v, bytes);
 	/* it says that there is more than there is */
 	file.head.count = UINT32_MAX;
 	put("names.5.a", &file, sizeof file, 0600);
+	v = verdicts_read(dir, "names.5.a", 5, &bytes);
+	assert_false(sysio_is_error(v));
 	assert_int_equal(verdicts_find(v, bytes, UINT32_MAX), 4);
-	file.head.count = 0;
-	put("names.5.a", &file, sizeof file, 0600);
-	assert_int_equal(verdicts_find(v, bytes, 0x1000), 0);
 	sysio_unmap((void *)v, bytes);
 }
 
