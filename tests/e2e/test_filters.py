@@ -12,6 +12,8 @@ import re
 import signal
 import struct
 import subprocess
+import tempfile
+import threading
 
 import cli
 import traces
@@ -20,12 +22,24 @@ GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
 COUNT = struct.Struct("<24sq")
 
 
-def compiled(home, source, name, *flags, compiler="gcc"):
-    path = os.path.join(home.top, name)
-    if not os.path.exists(path):
-        subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions",
-                        *flags, "-o", path, os.path.join(GUESTS, source)], check=True)
+def compiled(folder, source, name, *flags, compiler="gcc"):
+    path = os.path.join(folder, name)
+    subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions",
+                    *flags, "-o", path, os.path.join(GUESTS, source)], check=True)
     return path
+
+
+SHARED = tempfile.TemporaryDirectory(prefix="hark-filters-")  # of all cases
+SHARED_LOCK = threading.Lock()
+ONCE = {}
+
+
+def guest(source, compiler="gcc"):
+    """A program that all cases run, built when the first of them does."""
+    with SHARED_LOCK:
+        if source not in ONCE:
+            ONCE[source] = compiled(SHARED.name, source, source.split(".", maxsplit=1)[0], compiler=compiler)
+        return ONCE[source]
 
 
 def counts_in(path):
@@ -75,12 +89,12 @@ def printed(text):
 def by_name(home, expect):
     """These and what they call; not these, nor that: for calls, callbacks, longjmp, handlers, threads,
     fork, coroutines; in both modes."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     rows = [
         ("qsort", "--filter=by_value", lambda c: only(c, "by_value")),
         ("longjmp", "--filter=leaps", lambda c: only(c, "leaps")),
         ("longjmp", "--filter=after*", lambda c: only(c, "after_leap")),
-        ("interrupted", "--notrace=tick", lambda c: only(c, "interrupted", "fib")),
+        ("interrupted 4", "--notrace=tick", lambda c: only(c, "interrupted", "fib")),
         ("storm", "--notrace=fib", lambda c: without(c, "fib")),
         ("coroutines", "--notrace=fib", lambda c: without(c, "fib")),
         ("inlined", "--filter=inlined", lambda c: only(c, "inlined")),
@@ -88,7 +102,7 @@ def by_name(home, expect):
     ]
     for case, option, wanted in rows:
         for mode in ("trace", "profile") if case == "longjmp" else ("trace",):
-            counted, trace = recorded(home, program, case, options=option.split("="), mode=mode)
+            counted, trace = recorded(home, program, *case.split(), options=option.split("="), mode=mode)
             expect.same(trace.calls(), wanted(counted), f"{case} {option} {mode}: calls")
             for thread in trace.threads.values():
                 ends = {row[2] for row in trace.walk(thread)}
@@ -100,7 +114,7 @@ def by_name(home, expect):
 @cli.case
 def forked(home, expect):
     """The child goes on with the rules; what was open in it and is recorded, is repeated."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     counted, trace = recorded(home, program, "fork", options=["--filter", "child>fib"])
     expect.same(trace.calls(), {"fib": 177}, f"calls of {counted}")
     counted, trace = recorded(home, program, "fork", options=["--filter", "forks", "--depth", "2"])
@@ -113,7 +127,7 @@ def forked(home, expect):
 @cli.case
 def by_depth(home, expect):
     """The outermost levels of what is recorded."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     for mode in ("trace", "profile"):
         _, trace = recorded(home, program, "deep", options=["--depth", "5"], mode=mode)
         expect.same(trace.calls(), {"deep": 10}, f"two towers, five levels, {mode}")
@@ -129,10 +143,10 @@ def by_depth(home, expect):
 @cli.case
 def by_path(home, expect):
     """Called by; further below; the same by a reader of the whole trace."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     counted, trace = recorded(home, program, "fib", options=["--filter", "fib>fib>fib"])
     expect.same(trace.calls(), {"fib": counted["fib"] - 3}, "the third of a name, and all below")
-    _, trace = recorded(home, program, "interrupted", options=["--filter", "tick>after_leap"])
+    _, trace = recorded(home, program, "interrupted", "4", options=["--filter", "tick>after_leap"])
     expect.same(set(trace.calls()), {"after_leap"}, "called by the handler")
     _, whole = recorded(home, program, "coroutines")
     _, trace = recorded(home, program, "coroutines", options=["--filter", "coroutine>**>fib"],
@@ -148,8 +162,8 @@ def by_module(home, expect):
         with open(source, "w", encoding="ascii") as file:
             file.write(f"static int inner_{name}(int n) {{ return n * 2; }}\n"
                        f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
-        compiled(home, source, f"lib{name}.so", "-O0", "-shared", "-fPIC")
-    program = compiled(home, "stamps.c", "stamps")
+        compiled(home.top, source, f"lib{name}.so", "-O0", "-shared", "-fPIC")
+    program = guest("stamps.c")
     libraries = [os.path.join(home.top, f"lib{name}.so") for name in ("first", "second")]
     for option, wanted in (
             ("--filter=inner_*@libsecond.so,*@*/libfirst.so",
@@ -164,7 +178,7 @@ def by_module(home, expect):
 @cli.case
 def by_names_of_cxx(home, expect):
     """As readers show them, with their commas and brackets; and as they are linked."""
-    program = compiled(home, "sieve.cc", "sieve", compiler="g++")
+    program = guest("sieve.cc", "g++")
     rows = [
         (["--filter", "shop::operator>>(*"], {"operator>>": 10, "put<int>": 10}),
         (["--filter", "market*>shop::sell*>*put*"], {"put<long>": 20}),
@@ -186,7 +200,7 @@ def by_names_of_cxx(home, expect):
 @cli.case
 def by_time(home, expect):
     """Short calls are taken back with what they called; long ones have all that was long."""
-    program = compiled(home, "sieve.cc", "sieve", compiler="g++")
+    program = guest("sieve.cc", "g++")
     text, trace = recorded(home, program, "naps", "20", options=["--min-time", "3ms"], counts=False)
     counted = printed(text)
     names = collections.Counter({re.sub(r"\(.*", "", n): c for n, c in trace.calls().items()})
@@ -199,13 +213,13 @@ def by_time(home, expect):
                for t in trace.threads.values() for r in t.records)
     expect(used < 1000, f"{used} bytes of records: room is used again")
     # calls that longjmp leaves, and a handler that comes at any moment
-    stamps = compiled(home, "stamps.c", "stamps")
+    stamps = guest("stamps.c")
     _, trace = recorded(home, stamps, "longjmp", options=["--min-time", "1s"])
     expect.same(trace.calls(), {}, "nothing takes a second")
-    counted, trace = recorded(home, stamps, "interrupted", options=["--min-time", "1ns"])
+    counted, trace = recorded(home, stamps, "interrupted", "4", options=["--min-time", "1ns"])
     expect.same(without(trace.calls(), "fib"), without(counted, "fib"), "all take a nanosecond")
     expect(counted["fib"] >= trace.calls()["fib"] > counted["fib"] * 0.99, "or the clock stood still")
-    counted, trace = recorded(home, stamps, "interrupted", options=["--min-time", "50us"])
+    counted, trace = recorded(home, stamps, "interrupted", "4", options=["--min-time", "50us"])
     expect(all(n <= counted[name] for name, n in trace.calls().items()), f"{trace.calls()}")
     expect({row[2] for t in trace.threads.values() for row in trace.walk(t)} <= {"returned"},
            "it adds up")
@@ -215,7 +229,7 @@ def by_time(home, expect):
 def killed_anywhere(home, expect):
     """SIGKILL at a random moment while calls are taken back: what is there is whole, and says where
     it died."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     rng = random.Random(20261130)
     for turn in range(5):
         _, trace = recorded(home, program, "killed", str(rng.randrange(500, 20000)),
@@ -230,7 +244,7 @@ def killed_anywhere(home, expect):
 @cli.case
 def changed_while_it_runs(home, expect):
     """hark set: several changes in one call; what was hidden and is open stays so."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     ledger, data = (os.path.join(home.top, name) for name in ("ledger", "data"))
     child = home.start("run", "--stamp", "trace", "--data", data, "--filter", "nobody", program,
                        "forever", ledger)
@@ -258,7 +272,7 @@ def changed_while_it_runs(home, expect):
 @cli.case
 def where_names_cannot_be_known(home, expect):
     """No hark command to ask: all is recorded, and the trace says so."""
-    program = compiled(home, "stamps.c", "stamps")
+    program = guest("stamps.c")
     ledger, data = (os.path.join(home.top, name) for name in ("ledger", "data"))
     script = (f"mount --bind /dev/null {cli.HARK} 2>/dev/null || exit 77; exec {program} fib {ledger}")
     done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", cli.HARK, "run", "--stamp",
@@ -279,7 +293,7 @@ def where_names_cannot_be_known(home, expect):
 @cli.case
 def within_a_budget(home, expect):
     """What is too hot and too short is muted, and named with its count; the rest is recorded."""
-    program = compiled(home, "sieve.cc", "sieve", compiler="g++")
+    program = guest("sieve.cc", "g++")
     text, trace = recorded(home, program, "hot", "200", options=["--stamp-budget", "0.5%"], counts=False)
     counted = printed(text)
     muted = [keys for word, keys in trace.events if word == "muted"]
@@ -298,7 +312,7 @@ def within_a_budget(home, expect):
 @cli.case
 def a_recursion_is_muted(home, expect):
     """Its calls that are open end when they do; hark set has it recorded again."""
-    program = compiled(home, "sieve.cc", "sieve", compiler="g++")
+    program = guest("sieve.cc", "g++")
     _, trace = recorded(home, program, "fib", "32", options=["--stamp-budget", "0.5%"], counts=False)
     muted = [keys for word, keys in trace.events if word == "muted"]
     expect.same(len(muted), 1, f"muted: {muted}")
@@ -311,7 +325,7 @@ def a_recursion_is_muted(home, expect):
     expect(last.kind == "exit" and last.ticks - first.ticks >
            2 * (thread.records[len(thread.records) // 2].ticks - first.ticks),
            "the outermost call ends at the end")
-    stamps = compiled(home, "stamps.c", "stamps")
+    stamps = guest("stamps.c")
     ledger, data = (os.path.join(home.top, name) for name in ("ledger", "data2"))
     child = home.start("run", "--stamp", "trace", "--data", data, "--stamp-budget", "0.5%", stamps,
                        "forever", ledger)

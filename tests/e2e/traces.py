@@ -9,6 +9,7 @@ Slow and simple; functions are named by `nm`.
 
 import collections
 import dataclasses
+import functools
 import os
 import struct
 import subprocess
@@ -137,6 +138,12 @@ def edges(head, data):
         yield Edge(head[3], caller, callee, *row[2:7], row[7:])
 
 
+@functools.lru_cache(maxsize=32)
+def said(_built, *command):
+    """What a command says of a file, once for each time that the file was built."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 class Symbols:
     def __init__(self, path):
         self.path = path
@@ -144,16 +151,15 @@ class Symbols:
 
     def name(self, offset):
         if self.names is None:
-            out = subprocess.run(["nm", "-C", self.path], capture_output=True, text=True,
-                                 check=True).stdout
+            built = os.stat(self.path).st_mtime_ns
+            out = said(built, "nm", "-C", self.path)
             rows = [line.split(" ", 2) for line in out.splitlines() if not line.startswith(" ")]
             lowest = self.lowest()
             self.names = {int(at, 16) - lowest: name for at, kind, name in rows if kind in "tTwW"}
         return self.names.get(offset, f"?{offset:x}")
 
     def lowest(self):
-        out = subprocess.run(["readelf", "-lW", self.path], capture_output=True, text=True,
-                             check=True).stdout
+        out = said(os.stat(self.path).st_mtime_ns, "readelf", "-lW", self.path)
         return min(int(line.split()[2], 16) & ~(PAGE - 1)
                    for line in out.splitlines() if line.split()[:1] == ["LOAD"])
 

@@ -184,7 +184,7 @@ OWN static void tick(int number)
 	after_leap();
 }
 
-OWN static void interrupted(void)
+OWN static void interrupted(int turns)
 {
 	struct sigaction action = { .sa_handler = tick, .sa_flags = SA_RESTART };
 	timer_t timer;
@@ -195,7 +195,7 @@ OWN static void interrupted(void)
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 	timer_create(CLOCK_MONOTONIC, &event, &timer);
 	timer_settime(timer, 0, &every, NULL);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < turns; i++)
 		fib(20);
 	timer_delete(timer);
 }
@@ -348,7 +348,7 @@ PLAIN int main(int argc, char **argv)
 	else if (strcmp(which, "signals") == 0)
 		signalled();
 	else if (strcmp(which, "interrupted") == 0)
-		interrupted();
+		interrupted(argc > 3 ? atoi(argv[3]) : 20);
 	else if (strcmp(which, "threads") == 0)
 		threads(4, 18);
 	else if (strcmp(which, "storm") == 0)
