@@ -253,9 +253,11 @@ static struct trace_timer *claim_figures(struct joined *j, struct hark_timer *ti
 	const struct control *c = j->session.control;
 	char trace[sizeof c->trace];
 
+	void *seen = __atomic_load_n(&timer->figures, __ATOMIC_ACQUIRE);
+	if (seen && timers_owned(seen, pid))
+		return seen; /* somebody was quicker: what he has counted must stay */
 	memcpy(trace, c->trace, sizeof trace);
 	trace[sizeof trace - 1] = '\0';
-	void *seen = __atomic_load_n(&timer->figures, __ATOMIC_ACQUIRE);
 	struct trace_timer *mine = timers_claim(&j->timers, pid, timer->name ? timer->name : "?",
 						trace, &j->session.control->timer_files);
 	if (!mine || __atomic_compare_exchange_n(&timer->figures, &seen, mine, false,

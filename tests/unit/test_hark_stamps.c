@@ -167,7 +167,7 @@ static void figures(void)
 
 static struct trace_timers *page(const char *number)
 {
-	static struct trace_timers pages[4];
+	static struct trace_timers pages[64];
 	static int used;
 	char path[512];
 
@@ -268,15 +268,21 @@ static void timers_of_threads(void)
 		pthread_join(thread[i], NULL);
 	for (int i = 0; i < TIMERS; i++) {
 		MUST(hark_timer_read(&many[i], &f) == 0);
-		MUST(f.count == THREADS * EACH && f.last_count == HARK_TIMER_LAST);
+		MUST(f.count == THREADS * EACH);
+		/* each other thread may have been stopped in the middle of one, and come late */
+		MUST(f.last_count > HARK_TIMER_LAST - THREADS && f.last_count <= HARK_TIMER_LAST);
 		MUST(f.min_ns <= f.average_ns && f.average_ns <= f.max_ns);
 	}
-	struct trace_timers *first = page("1");
-	bool named = false;
-	/* whoever lost the race for a timer has left its place empty */
-	for (int i = 0; first && i < TRACE_TIMERS_MOST; i++)
-		named |= strlen(first->timers[i].name) == TRACE_TIMER_NAME - 1;
-	MUST(named);
+	/* whoever lost the race for a timer has left its place empty, perhaps all of a page */
+	int named = 0;
+	for (int n = 1; n < 64; n++) {
+		char number[12];
+		snprintf(number, sizeof number, "%d", n);
+		struct trace_timers *p = page(number);
+		for (int i = 0; p && i < TRACE_TIMERS_MOST; i++)
+			named += strlen(p->timers[i].name) == TRACE_TIMER_NAME - 1;
+	}
+	MUST(named == TIMERS);
 }
 
 static void on_signal(int number)
@@ -307,6 +313,7 @@ static void signals(void)
 	for (int i = 0; i < 20 * EACH; i++)
 		measure(0);
 	pthread_join(sender, NULL);
+	sched_yield(); /* whatever is still pending comes on the way back from the kernel */
 	while (next(&s))
 		handled += s.record.kind == RECORD_STAMP;
 	MUST(handled >= 1 && handled <= EACH);
