@@ -43,7 +43,7 @@ def build(way=()):
         return path
     compile_one("leaf.c", "libleaf.so", "-shared", "-fPIC")
     link = ("-L" + top, "-lleaf", "-Wl,-rpath," + top, "-pthread")
-    return {"loader": compile_one("loader.c", "loader", *way, *link),
+    return {"loader": compile_one("complaints.c", "loader", *way, *link),
             "calls": compile_one("calls.c", "calls", *way, *link),
             "plug": compile_one("plug.c", "libplug.so", "-shared", "-fPIC",
                                 *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"), *link),

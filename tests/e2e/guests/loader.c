@@ -1,60 +1,26 @@
 /*
- * loader.c - a program that asks the loader in vain, and one that has little stack. It counts its
- * calls of leaf.c as calls.c does, and knows nothing of hark.
- *
- *	loader complains TIMES | shallow BYTES
+ * loader.c - a program that loads the library ARG into a namespace of its own (`loader own LIB`), or
+ * bound to its own dependencies first (`loader deep LIB`), and lets it speak.
  */
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int leaf_plain(int n);
-
-static int calls, wrong;
-
-#define CHECK(what) ((what) ? 0 : (wrong++, fprintf(stderr, "%d: " #what "\n", __LINE__)))
-
-__attribute__((noinline)) static int call(int n) { return calls++, leaf_plain(n) + 1; }
-
-/* What failed is still said after calls of the library, and once. */
-static void complains(int times)
-{
-	for (int i = 0; i < times; i++) {
-		const char *file = i % 2 ? "/nonexistent/status" : "/proc/self/status";
-		CHECK(dlopen(file, RTLD_NOW) == NULL);
-		CHECK(call(i) == i + 2);
-		const char *said = dlerror();
-		CHECK(said && strstr(said, file));
-		CHECK(dlerror() == NULL);
-	}
-}
-
-/* How much of the stack a function's first call writes to. */
-__attribute__((noinline)) static void shallow(int most)
-{
-	enum { PAINTED = 32 << 10, OWN = 256 };
-	volatile char *here = __builtin_frame_address(0);
-	int used = PAINTED;
-
-	for (int i = PAINTED; i > OWN; i--)
-		here[-i] = 0x5a;
-	call(1);
-	while (used > OWN && here[-used] == 0x5a)
-		used--;
-	if (used > most)
-		fprintf(stderr, "%d bytes of stack\n", used);
-	CHECK(used <= most);
-}
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
-	int n = argc == 3 ? atoi(argv[2]) : 0;
-
-	if (argc == 3 && strcmp(argv[1], "complains") == 0)
-		complains(n);
-	else if (argc == 3 && strcmp(argv[1], "shallow") == 0)
-		shallow(n);
-	printf("leaf_plain %d\n", calls);
-	return wrong || !calls;
+	if (argc < 3)
+		return 99;
+	fputs("before\n", stderr);
+	void *library = strcmp(argv[1], "own") == 0
+				? dlmopen(LM_ID_NEWLM, argv[2], RTLD_NOW)
+				: dlopen(argv[2], RTLD_NOW | RTLD_DEEPBIND);
+	if (!library) {
+		fprintf(stderr, "loader: %s\n", dlerror());
+		return 98;
+	}
+	int (*speak)(void) = (int (*)(void))dlsym(library, "speak");
+	int status = speak ? speak() : 97;
+	fputs("after\n", stderr);
+	return write(STDERR_FILENO, "by write\n", 9) == 9 ? status : 96;
 }
