@@ -266,7 +266,8 @@ def a_stack_through_hundreds_of_files(home, expect):
     depths = [len({path for path, _ in found.stack(node) if path.startswith(folder)})
               for _, node, _ in found.samples]
     expect(found.ended and not found.torn, "the file is whole")
-    expect.same(set(depths), {many}, "files in each stack")
+    # One or two may fall on the way in or out.
+    expect(depths.count(many) >= max(5, len(depths) - 2), f"files in each stack: {depths}")
 
 
 def samples_in(data):
