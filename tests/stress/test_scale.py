@@ -22,7 +22,7 @@ WHOLE = float(os.environ.get("STRESS_SECONDS") or 0) >= 10
 LIMIT = 600 if WHOLE else 60
 COLLECTOR_KIB = 40 << 10    # of its own memory, whatever the crowd
 COST_NS = 100000            # of a writer's processor time, for a message, however many wait for room
-THREAD_BYTES = 4096         # what the shim may need for each thread
+THREAD_BYTES = 6144         # what the shim may need for each thread: 1 KiB of it is what dlerror() would have said
 
 LINE = {"raw": rb"^(\d+) (\d+) (\d+) x+$",
         "json": rb'^\{"time":"[^"]+","level":"info","msg":"(\d+) (\d+) (\d+) x+","source":"stderr",'
