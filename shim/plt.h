@@ -65,6 +65,7 @@ struct plt_stack {
 	struct plt_frame *limit;
 	uintptr_t back;            /* what we put in the place of return addresses */
 	struct plt_frame *frames;
+	size_t reserved;           /* bytes that they may become */
 	uint32_t room;
 	uintptr_t bare;            /* they have been put back, for who was called with this slot; 0: not */
 	bool leaves;               /* the program has said that it would leave some */

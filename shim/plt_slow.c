@@ -20,6 +20,7 @@
 
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
+#include "shim/frames.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
@@ -217,21 +218,28 @@ static bool take_back(struct plt_stack *k)
 	return false;
 }
 
-/* What is too small stays where it is: another thread may be looking there. */
+/* Where it is: another thread may be looking there, or a call that we interrupted. */
 static bool grow(struct plt_stack *k)
 {
-	uint32_t room = k->room ? k->room * 4 : FIRST_FRAMES, used = (uint32_t)(k->top - k->frames);
+	const size_t one = sizeof *k->frames;
+	uint32_t most = (uint32_t)(k->reserved / one);
 
-	if (room > MOST_FRAMES || shim.sandboxed)
+	if (shim.sandboxed)
 		return false;
-	struct plt_frame *frames = sysio_map(room * sizeof *frames, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (sysio_is_error(frames))
-		return false;
-	memcpy(frames, k->frames, (used + 1) * sizeof *frames);
-	k->frames = frames;
-	k->top = frames + used;
-	k->room = room;
+	if (k->room) {
+		uint32_t room = k->room < most / 4 ? k->room * 4 : most;
+		if (room == k->room || !frames_extend(k->frames, room * one, k->reserved))
+			return false;
+		k->room = room;
+	} else {
+		struct plt_frame *frames =
+			frames_reserve(FIRST_FRAMES * one, MOST_FRAMES * one, &k->reserved);
+		if (!frames)
+			return false;
+		*frames = bottom;
+		k->top = k->frames = frames;
+		k->room = FIRST_FRAMES;
+	}
 	set_limit(k);
 	return true;
 }

@@ -46,6 +46,7 @@ struct stamp_frame {
 struct stamp_stack {
 	struct stamp_frame *frames;
 	uint32_t room;     /* frames there are */
+	size_t reserved;   /* bytes that they may become */
 	uint32_t fiber;    /* 0: the thread's own stack */
 	bool suspended;    /* left by swapcontext, which will come back to it */
 	struct plt_stack calls;
@@ -217,7 +218,8 @@ void stamp_profile_rename(void);
 
 /* stamp_fiber.c */
 bool stamp_stack_open(struct stamp_stack *stack);
-bool stamp_stack_grow(struct stamp_stack *stack, uint32_t used);
+bool stamp_stack_grow(struct stamp_stack *stack);
+	/* Where it is. */
 void stamp_stack_clean(struct stamp_stack *stack);
 	/* Another thread's calls were open there, and some of them hidden. */
 void stamp_stack_use(struct stamp_stack *stack, uint32_t depth);

@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include "lib/base/sysio.h"
+#include "shim/frames.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
@@ -19,18 +20,13 @@ enum { FIRST_FRAMES = 128, MOST_FRAMES = 1 << 20 };
 
 static _Atomic uint32_t fibers;
 
-static struct stamp_frame *map_frames(uint32_t room)
-{
-	if (shim.sandboxed)
-		return NULL;
-	struct stamp_frame *frames = sysio_map(room * sizeof *frames, PROT_READ | PROT_WRITE,
-					       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return sysio_is_error(frames) ? NULL : frames;
-}
-
 bool stamp_stack_open(struct stamp_stack *stack)
 {
-	stack->frames = map_frames(FIRST_FRAMES);
+	const size_t one = sizeof *stack->frames;
+
+	stack->frames = shim.sandboxed ? NULL :
+					 frames_reserve(FIRST_FRAMES * one, MOST_FRAMES * one,
+							&stack->reserved);
 	if (!stack->frames)
 		return false;
 	stack->room = FIRST_FRAMES;
@@ -38,18 +34,15 @@ bool stamp_stack_open(struct stamp_stack *stack)
 	return true;
 }
 
-bool stamp_stack_grow(struct stamp_stack *stack, uint32_t used)
+bool stamp_stack_grow(struct stamp_stack *stack)
 {
-	uint32_t room = stack->room * 4;
+	const size_t one = sizeof *stack->frames;
+	uint32_t most = (uint32_t)(stack->reserved / one);
+	uint32_t room = stack->room < most / 4 ? stack->room * 4 : most;
 
-	if (room > MOST_FRAMES)
+	if (shim.sandboxed || room == stack->room ||
+	    !frames_extend(stack->frames, room * one, stack->reserved))
 		return false;
-	struct stamp_frame *frames = map_frames(room);
-	if (!frames)
-		return false;
-	memcpy(frames, stack->frames, used * sizeof *frames);
-	sysio_unmap(stack->frames, stack->room * sizeof *frames);
-	stack->frames = frames;
 	stack->room = room;
 	return true;
 }
@@ -90,7 +83,7 @@ static struct stamp_stack *new_fiber(void)
 static void discard(struct stamp_stack *stack)
 {
 	plt_end(&stack->calls);
-	sysio_unmap(stack->frames, stack->room * sizeof *stack->frames);
+	sysio_unmap(stack->frames, stack->reserved);
 	sysio_unmap(stack, sizeof *stack);
 }
 

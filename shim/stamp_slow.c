@@ -220,12 +220,11 @@ static bool has_frame(struct stamp *s)
 {
 	if (s->top + 1 < s->limit)
 		return true;
-	uint32_t used = stamp_depth(s) + 1;
-	if (s->deeper || !stamp_stack_grow(s->stack, used)) {
+	if (s->deeper || !stamp_stack_grow(s->stack)) {
 		s->deeper++;
 		return false;
 	}
-	stamp_stack_use(s->stack, used - 1);
+	s->limit = s->stack->frames + s->stack->room;
 	return true;
 }
 
