@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "lib/base/sysio.h"
@@ -22,17 +23,18 @@
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
-enum { COMPLAINT = 1024, TRIES = 1000 };
+enum { COMPLAINT = 4096, TRIES = 1000 };
 
 #define OWN _Thread_local __attribute__((tls_model("initial-exec")))
 
 /* volatile: libc's header promises that dlsym() calls nothing of this file */
 static OWN void (*volatile work)(void);
 
-/* What dlerror() would have said, had we not asked the loader for something meanwhile. */
+/* What dlerror() would have said, had we not asked the loader for something meanwhile. Mapped when there is
+ * something, and for the thread's life: room of its own in each thread would cost all of them a page. */
 static OWN struct {
+	char *text;
 	bool pending;
-	char text[COMPLAINT];
 } complaint;
 
 /* The thread's last dlopen(), until modules were looked for afterwards. */
@@ -61,16 +63,27 @@ __attribute__((used)) static void (*find_locked(void))(void)
 
 __attribute__((visibility("default"), ifunc("find_locked"))) void hark_shim_locked(void);
 
+static void keep_complaint(const char *said)
+{
+	if (!complaint.text) {
+		char *page = sysio_map(COMPLAINT, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (sysio_is_error(page))
+			return;
+		complaint.text = page;
+	}
+	size_t bytes = strnlen(said, COMPLAINT - 1);
+	memcpy(complaint.text, said, bytes);
+	complaint.text[bytes] = '\0';
+	complaint.pending = true;
+}
+
 void plt_locked(void (*function)(void))
 {
 	const char *said = REAL(dlerror)();
 
-	if (said) {
-		size_t bytes = strnlen(said, COMPLAINT - 1);
-		memcpy(complaint.text, said, bytes);
-		complaint.text[bytes] = '\0';
-		complaint.pending = true;
-	}
+	if (said)
+		keep_complaint(said);
 	work = function;
 	dlsym(RTLD_DEFAULT, "hark_shim_locked");
 	work = NULL;

@@ -22,7 +22,7 @@ WHOLE = float(os.environ.get("STRESS_SECONDS") or 0) >= 10
 LIMIT = 600 if WHOLE else 60
 COLLECTOR_KIB = 40 << 10    # of its own memory, whatever the crowd
 COST_NS = 100000            # of a writer's processor time, for a message, however many wait for room
-THREAD_BYTES = 6144         # what the shim may need for each thread: 1 KiB of it is what dlerror() would have said
+THREAD_BYTES = 4096         # what the shim may need for each thread
 
 LINE = {"raw": rb"^(\d+) (\d+) (\d+) x+$",
         "json": rb'^\{"time":"[^"]+","level":"info","msg":"(\d+) (\d+) (\d+) x+","source":"stderr",'
@@ -118,15 +118,21 @@ def case(name, form, processes, threads, messages, options=()):
     return name, body
 
 
+def more_memory(threads):
+    """KiB that the program needs more than without hark."""
+    kib = []
+    for options in None, ["--level", "none"]:
+        done = harness.run(crowd(1, threads, 5), options, limit=LIMIT, stderr="file")
+        kib.append(json.loads(done.stdout)["rss_kib"])
+    return kib[1] - kib[0]
+
+
 def threads_are_cheap(threads):
-    """What a thread costs the program more than without hark."""
+    """What a thread costs the program more than without hark, whatever hark itself needs."""
     def body():
-        kib = []
-        for options in None, ["--level", "none"]:
-            done = harness.run(crowd(1, threads, 5), options, limit=LIMIT, stderr="file")
-            kib.append(json.loads(done.stdout)["rss_kib"])
-        each = (kib[1] - kib[0]) * 1024 / threads
-        say(f"# {threads} threads: {each:.0f} bytes each")
+        few = threads // 5
+        each = (more_memory(threads) - more_memory(few)) * 1024 / (threads - few)
+        say(f"# {few} to {threads} threads: {each:.0f} bytes each")
         return [f"{each:.0f} bytes a thread"] if each > THREAD_BYTES else []
     return "memory of a thread", body
 
