@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/image/symbols.h"
 #include "lib/session/rules.h"
 #include "tools/cmds.h"
@@ -24,22 +25,18 @@ struct judge {
 	struct filter filter;
 	const char *path;
 	struct verdict *verdicts;
-	size_t count, room;
+	size_t count;
 };
 
 static int add(struct judge *j, uint64_t start, uint32_t fits)
 {
 	if (start > UINT32_MAX || (j->count && j->verdicts[j->count - 1].fits == fits))
 		return 0;
-	if (j->count == j->room) {
-		size_t room = j->room ? j->room * 2 : 256;
-		struct verdict *grown = reallocarray(j->verdicts, room, sizeof *grown);
-		if (!grown)
-			return -ENOMEM;
-		j->verdicts = grown;
-		j->room = room;
-	}
-	j->verdicts[j->count++] = (struct verdict){ (uint32_t)start, fits };
+	struct verdict *verdicts = array_grown(j->verdicts, j->count, sizeof *verdicts);
+	if (!verdicts)
+		return -ENOMEM;
+	j->verdicts = verdicts;
+	verdicts[j->count++] = (struct verdict){ (uint32_t)start, fits };
 	return 0;
 }
 

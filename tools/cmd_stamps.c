@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/array.h"
 #include "lib/profile/export.h"
 #include "lib/profile/messages.h"
 #include "lib/session/session.h"
@@ -38,7 +39,7 @@ struct stamp {
 
 struct list {
 	struct stamp *stamps;
-	size_t count, room;
+	size_t count;
 	char *texts;
 	size_t used, texts_room;
 };
@@ -47,14 +48,11 @@ struct list {
 
 static int keep(struct list *list, const struct message *m)
 {
-	if (list->count == list->room) {
-		size_t room = list->room ? list->room * 2 : 64;
-		struct stamp *stamps = reallocarray(list->stamps, room, sizeof *stamps);
-		if (!stamps)
-			return -ENOMEM;
-		list->stamps = stamps;
-		list->room = room;
-	}
+	struct stamp *stamps = array_grown(list->stamps, list->count, sizeof *stamps);
+
+	if (!stamps)
+		return -ENOMEM;
+	list->stamps = stamps;
 	if (list->used + m->text_bytes > list->texts_room) {
 		size_t room = (list->used + m->text_bytes) * 2;
 		char *texts = realloc(list->texts, room);

@@ -12,14 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/base/parse.h"
 #include "lib/stamp/timers.h"
-
-/* Arrays grow in steps that double, so that nobody has to keep how long they are. */
-static void *grown(void *array, size_t count, size_t size)
-{
-	return count & (count - 1) ? array : reallocarray(array, count ? count * 2 : 1, size);
-}
 
 static uint64_t ticks_ns(const struct trace_dir *dir, uint64_t ticks)
 {
@@ -38,7 +33,7 @@ static void text_of(char *to, const char *from, size_t bytes)
 
 static int add_interval(struct timer_list *list, const struct timer_interval *interval)
 {
-	struct timer_interval *all = grown(list->intervals, list->interval_count, sizeof *all);
+	struct timer_interval *all = array_grown(list->intervals, list->interval_count, sizeof *all);
 
 	if (!all)
 		return -ENOMEM;
@@ -92,7 +87,7 @@ static int add_intervals(struct timer_list *list, const struct trace_dir *dir,
 static int add_timer(struct timer_list *list, const struct trace_dir *dir,
 		     const struct trace_timers *page, const struct trace_timer *timer)
 {
-	struct timer_figures *all = grown(list->timers, list->count, sizeof *all);
+	struct timer_figures *all = array_grown(list->timers, list->count, sizeof *all);
 
 	if (!all)
 		return -ENOMEM;

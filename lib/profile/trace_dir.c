@@ -14,6 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/base/parse.h"
 #include "lib/profile/packed.h"
 #include "lib/profile/samples.h"
@@ -22,7 +23,7 @@
 /* Parts of all threads, before they are sorted. */
 struct found {
 	struct trace_part *parts;
-	size_t count, room;
+	size_t count;
 	uint64_t latest_ticks, latest_ns; /* the latest pair of clocks that a header has */
 };
 
@@ -84,15 +85,12 @@ static bool sound(const struct trace_segment *s, uint32_t image)
 
 static int keep(struct found *found, uint64_t at, const struct trace_segment *head)
 {
-	if (found->count == found->room) {
-		size_t room = found->room ? found->room * 2 : 64;
-		struct trace_part *parts = reallocarray(found->parts, room, sizeof *parts);
-		if (!parts)
-			return -ENOMEM;
-		found->parts = parts;
-		found->room = room;
-	}
-	found->parts[found->count++] = (struct trace_part){ .at = at, .head = *head };
+	struct trace_part *parts = array_grown(found->parts, found->count, sizeof *parts);
+
+	if (!parts)
+		return -ENOMEM;
+	found->parts = parts;
+	parts[found->count++] = (struct trace_part){ .at = at, .head = *head };
 	if (head->monotonic_ns && head->ticks > found->latest_ticks) {
 		found->latest_ticks = head->ticks;
 		found->latest_ns = head->monotonic_ns;
@@ -164,7 +162,6 @@ static int list_images(const struct trace_dir *dir, uint32_t **images, size_t *c
 	int copy = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 	DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
-	size_t room = 0;
 	uint32_t image;
 
 	if (!list) {
@@ -176,14 +173,13 @@ static int list_images(const struct trace_dir *dir, uint32_t **images, size_t *c
 	while (rc == 0 && (entry = readdir(list)) != NULL) {
 		if (!image_of(entry->d_name, &image))
 			continue;
-		if (*count == room) {
-			room = room ? room * 2 : 16;
-			uint32_t *more = reallocarray(*images, room, sizeof *more);
-			rc = more ? 0 : -ENOMEM;
-			*images = more ? more : *images;
+		uint32_t *more = array_grown(*images, *count, sizeof *more);
+		if (!more) {
+			rc = -ENOMEM;
+			continue;
 		}
-		if (rc == 0)
-			(*images)[(*count)++] = image;
+		*images = more;
+		more[(*count)++] = image;
 	}
 	closedir(list);
 	if (*count)

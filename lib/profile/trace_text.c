@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/base/parse.h"
 
 /* Of all that is read at once. A trace of a million modules has 200 MB of events. */
@@ -209,15 +210,9 @@ int trace_text_identity(struct trace_dir *dir, const char *path, char *why, size
 
 /* ---- events ------------------------------------------------------------------------------------ */
 
-/* The array grows in steps that double, so that nobody has to keep how long it is. */
-static void *grown(void *array, size_t count, size_t size)
-{
-	return count & (count - 1) ? array : reallocarray(array, count ? count * 2 : 1, size);
-}
-
 int trace_text_image(struct trace_dir *dir, uint32_t number)
 {
-	struct trace_image *images = grown(dir->images, dir->image_count, sizeof *images);
+	struct trace_image *images = array_grown(dir->images, dir->image_count, sizeof *images);
 
 	if (!images)
 		return -ENOMEM;
@@ -290,7 +285,7 @@ static struct trace_module *make_module(struct trace_image *image, size_t number
 {
 	while (image->module_count < number) {
 		struct trace_module *modules =
-			grown(image->modules, image->module_count, sizeof *modules);
+			array_grown(image->modules, image->module_count, sizeof *modules);
 		if (!modules)
 			return NULL;
 		image->modules = modules;
@@ -345,7 +340,7 @@ static int take_note(struct trace_dir *dir, const struct line *line, enum trace_
 		{ "memory", TRACE_GAP_MEMORY },
 	};
 	struct trace_note note = { .kind = kind };
-	struct trace_note *notes = grown(dir->notes, dir->note_count, sizeof *notes);
+	struct trace_note *notes = array_grown(dir->notes, dir->note_count, sizeof *notes);
 
 	if (!notes)
 		return -ENOMEM;
@@ -368,7 +363,7 @@ static int take_call(struct trace_dir *dir, const struct line *line)
 {
 	struct trace_call call = { .name = value_of(line, "name"),
 				   .library = value_of(line, "library") };
-	struct trace_call *calls = grown(dir->calls, dir->call_count, sizeof *calls);
+	struct trace_call *calls = array_grown(dir->calls, dir->call_count, sizeof *calls);
 	uint64_t image, module;
 
 	if (!calls)

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/session/process.h"
 #include "lib/stamp/trace.h"
 
@@ -36,7 +37,7 @@ struct source {
 	struct stat st;
 	uint32_t image;
 	struct place *places;
-	size_t count, room;
+	size_t count;
 };
 
 struct target {
@@ -130,15 +131,12 @@ static bool unchanged(const struct source *s, const struct place *place)
 
 static int keep(struct source *s, uint64_t at, const struct trace_segment *head)
 {
-	if (s->count == s->room) {
-		size_t room = s->room ? s->room * 2 : 64;
-		struct place *places = reallocarray(s->places, room, sizeof *places);
-		if (!places)
-			return -ENOMEM;
-		s->places = places;
-		s->room = room;
-	}
-	s->places[s->count++] = (struct place){ .at = at, .head = *head };
+	struct place *places = array_grown(s->places, s->count, sizeof *places);
+
+	if (!places)
+		return -ENOMEM;
+	s->places = places;
+	places[s->count++] = (struct place){ .at = at, .head = *head };
 	return 0;
 }
 
