@@ -94,7 +94,8 @@ bool command_find(struct command *c)
 		text_bytes(&t, shim.preload, (size_t)(slash + 1 - shim.preload));
 		text_str(&t, places[i]);
 		text_cstr(&t);
-		if (!t.cut && sysio_call(SYS_faccessat, AT_FDCWD, (long)c->program, X_OK, 0, 0, 0) == 0)
+		if (!t.cut &&
+		    sysio_call(SYS_faccessat, AT_FDCWD, (long)c->program, X_OK, 0, 0, 0) == 0)
 			return true;
 	}
 	return false;

@@ -120,7 +120,8 @@ static void find_segments(struct module *m, const struct dl_phdr_info *info)
 			m->relro = from & ~(uintptr_t)(PAGE - 1);
 			m->relro_end = (from + p->p_memsz) & ~(uintptr_t)(PAGE - 1);
 		}
-		if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && (p->p_flags & PF_R) && !m->code) {
+		if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && (p->p_flags & PF_R) &&
+		    !m->code) {
 			m->code = from;
 			m->code_end = from + p->p_filesz;
 		}
@@ -199,8 +200,8 @@ static bool may_write(struct module *m, uintptr_t slot)
 static void protect(struct module *m)
 {
 	if (m->open)
-		sysio_call(SYS_mprotect, (long)m->relro, (long)(m->relro_end - m->relro), PROT_READ, 0,
-			   0, 0);
+		sysio_call(SYS_mprotect, (long)m->relro, (long)(m->relro_end - m->relro), PROT_READ,
+			   0, 0, 0);
 	m->open = false;
 }
 
@@ -307,8 +308,8 @@ static void search(const struct module *m)
 		lowest = slot < lowest ? slot : lowest;
 		highest = slot > highest ? slot : highest;
 	}
-	for (const uint8_t *at = (const uint8_t *)m->code + 2; at + 4 <= (const uint8_t *)m->code_end;
-	     at++) {
+	for (const uint8_t *at = (const uint8_t *)m->code + 2;
+	     at + 4 <= (const uint8_t *)m->code_end; at++) {
 		int32_t distance;
 		memcpy(&distance, at, sizeof distance);
 		uintptr_t slot = (uintptr_t)at + 4 + (uintptr_t)(intptr_t)distance;
@@ -449,7 +450,8 @@ void plt_begin(void)
 	if (sysio_is_error(t) || !plt_functions_begin())
 		return;
 	table = t;
-	sysio_call(SYS_readlinkat, -100, (long)"/proc/self/exe", (long)table->program, PATH - 1, 0, 0);
+	sysio_call(SYS_readlinkat, -100, (long)"/proc/self/exe", (long)table->program, PATH - 1, 0,
+		   0);
 	__builtin_cpu_init();
 	plt_vectors = __builtin_cpu_supports("avx512f") ? 2 : __builtin_cpu_supports("avx") ? 1 : 0;
 	plt_exits = !shadow_stack();

@@ -40,7 +40,8 @@ void stack_modules_begin(struct stack_seen *seen)
 							    memory_order_relaxed);
 
 	memset(seen, 0, sizeof *seen);
-	seen->whose = mix((uint64_t)shim_thread.author.pid << 32 | collector) + atomic_load(&unloaded);
+	seen->whose =
+		mix((uint64_t)shim_thread.author.pid << 32 | collector) + atomic_load(&unloaded);
 }
 
 #pragma weak _dl_find_object

@@ -20,10 +20,14 @@ _Thread_local struct stamp stamp
 __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	bool done = stamp.sieve ? stamp_filter_enter(function, site, sp, after) :
-				  stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site,
-						   sp, after) ||
-					  stamp_profile_enter(function, site, sp, after);
+	bool done;
+
+	if (stamp.sieve)
+		done = stamp_filter_enter(function, site, sp, after);
+	else
+		done = stamp_fast_enter(&stamp, stamp.seen_by_clock, false, function, site, sp,
+					after) ||
+		       stamp_profile_enter(function, site, sp, after);
 	if (!done)
 		stamp_enter(function, site, sp, after);
 }
@@ -31,10 +35,14 @@ __attribute__((noinline)) static void enter_otherwise(uintptr_t function, uintpt
 __attribute__((noinline)) static void leave_otherwise(uintptr_t function, uintptr_t site,
 						      uintptr_t sp, uintptr_t after)
 {
-	bool done = stamp.sieve ? stamp_filter_exit(function, site, sp, after) :
-				  stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site,
-						   sp, after) ||
-					  stamp_profile_exit(function, site, sp, after);
+	bool done;
+
+	if (stamp.sieve)
+		done = stamp_filter_exit(function, site, sp, after);
+	else
+		done = stamp_fast_leave(&stamp, stamp.seen_by_clock, false, function, site, sp,
+					after) ||
+		       stamp_profile_exit(function, site, sp, after);
 	if (!done)
 		stamp_exit(function, site, sp, after);
 }

@@ -200,7 +200,8 @@ void stamp_unloaded(void)
 
 HOOKED int dlclose(void *handle)
 {
-	bool ours = atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed && !thread_borrows();
+	bool ours =
+		atomic_load(&shim.stage) == SHIM_LISTENING && !shim.sandboxed && !thread_borrows();
 	int result = REAL(dlclose)(handle);
 
 	plt_loader_called();

@@ -113,8 +113,8 @@ static void prepare(struct starter *s, int answer_fd)
 	s->environment[n] = NULL;
 	number(s->answer_fd, sizeof s->answer_fd, (uint64_t)answer_fd);
 	number(s->pid, sizeof s->pid, (uint64_t)sysio_getpid());
-	char *const argv[] = { s->command.program, (char *)"session", (char *)"--answer-fd", s->answer_fd,
-			       (char *)"--pid", s->pid, NULL };
+	char *const argv[] = { s->command.program, (char *)"session", (char *)"--answer-fd",
+			       s->answer_fd, (char *)"--pid", s->pid, NULL };
 	memcpy(s->argv, argv, sizeof argv);
 	s->command.argv = s->argv;
 	s->command.environment = s->environment;

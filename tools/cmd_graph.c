@@ -162,7 +162,8 @@ static int print_tree(const struct graph *graph)
 	}
 	free(ids);
 	if (estimated && !graph->json)
-		printf("\n~ is estimated, from samples of stacks: CALLS is how many samples there are.\n");
+		printf("\n~ is estimated, from samples of stacks: CALLS is how many samples "
+		       "there are.\n");
 	return 0;
 }
 

@@ -46,7 +46,8 @@ static int judge(void *argument, const struct symbol *symbol)
 
 	if (j->count == 1 && symbol->start == 0)
 		j->count = 0;
-	return add(j, symbol->start, filter_fits(&j->filter, symbol->name, symbol->linkage, j->path));
+	return add(j, symbol->start,
+		   filter_fits(&j->filter, symbol->name, symbol->linkage, j->path));
 }
 
 /* Whole before it has its name; who was faster has written the same. */
@@ -115,5 +116,6 @@ int cmd_judge(struct cli *cli)
 		return CLI_FAILED;
 	if (strcmp(words[3], "-") == 0)
 		words[3] = "";
-	return judge_module(words[0], (uint32_t)number, words[2], words[3], words[4]) ? CLI_FAILED : 0;
+	int rc = judge_module(words[0], (uint32_t)number, words[2], words[3], words[4]);
+	return rc ? CLI_FAILED : 0;
 }

@@ -196,7 +196,8 @@ void graph_arcs_all(const struct arcs *arcs, bool json)
 			print_function(arc->caller);
 		}
 		bool last = i + 1 == arcs->count || order[i + 1]->caller != arc->caller;
-		graph_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls, last ? "└─ " : "├─ ");
+		graph_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls,
+			      last ? "└─ " : "├─ ");
 		print_function(arc->callee);
 	}
 	free(order);

@@ -261,7 +261,8 @@ static int take_overflow(const struct taking *t)
 		return config_refuse_as(t, -EINVAL, "no such policy");
 	if (policy == 4 || policy == OVERFLOW_TIMEOUT) {
 		policy = OVERFLOW_TIMEOUT;
-		int rc = config_take_number(t, parse_duration, t->value + wait, "not a duration", &ns);
+		int rc = config_take_number(t, parse_duration, t->value + wait, "not a duration",
+					    &ns);
 		if (rc)
 			return rc;
 	}
@@ -287,7 +288,8 @@ static int take_amount(const struct taking *t)
 	bool time = t->s->type == SETTING_DURATION;
 	const char *wrong = time ? "not a duration" : "not a number";
 	uint64_t amount;
-	int rc = config_take_number(t, time ? parse_duration : parse_size, t->value, wrong, &amount);
+	int rc =
+		config_take_number(t, time ? parse_duration : parse_size, t->value, wrong, &amount);
 	if (rc == 0)
 		memcpy(field(t), &amount, sizeof amount);
 	return rc;
@@ -340,9 +342,12 @@ static int take_calls(const struct taking *t)
 		size_t length = strcspn(at, ",");
 		const char *of = memchr(at, '@', length);
 		if (length == 0 || length > 255)
-			return config_refuse_as(t, -EINVAL, length ? "too long a name" : "a name is missing");
-		if (of && (of == at + length - 1 || memchr(of + 1, '@', length - (size_t)(of + 1 - at))))
-			return config_refuse_as(t, -EINVAL, "a library is missing, or one too many");
+			return config_refuse_as(t, -EINVAL,
+						length ? "too long a name" : "a name is missing");
+		if (of &&
+		    (of == at + length - 1 || memchr(of + 1, '@', length - (size_t)(of + 1 - at))))
+			return config_refuse_as(t, -EINVAL,
+						"a library is missing, or one too many");
 		at += length;
 		if (*at++ == '\0')
 			break;

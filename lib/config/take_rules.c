@@ -24,7 +24,8 @@ int config_take_percent(const struct taking *t)
 {
 	uint64_t value = 0;
 	bool none = strcmp(t->value, "0") == 0;
-	int rc = none ? 0 : config_take_number(t, parse_percent, t->value, "not a percentage", &value);
+	const char *wrong = "not a percentage";
+	int rc = none ? 0 : config_take_number(t, parse_percent, t->value, wrong, &value);
 	if (rc)
 		return rc;
 	memcpy(field(t), &(uint32_t){ (uint32_t)value }, sizeof(uint32_t));

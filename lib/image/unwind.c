@@ -29,7 +29,8 @@ static void set(struct unwind_stack *s, unsigned number, uint64_t value)
 	s->known |= UINT64_C(1) << number;
 }
 
-static bool load_of(const void *bytes, uint64_t from, size_t count, uint64_t address, uint64_t *value)
+static bool load_of(const void *bytes, uint64_t from, size_t count, uint64_t address,
+		    uint64_t *value)
 {
 	uint64_t at = address - from;
 

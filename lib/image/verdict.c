@@ -123,7 +123,8 @@ static void judge_syscalls(struct verdict *v, const struct binary *b,
 	else if (s->unsure)
 		judge(v, VERDICT_PARTLY,
 		      "may make system calls %s%s: libZydis.so.4.0, which could tell, is not here, "
-		      "or there is more than is looked at; what goes through glibc is heard", in, who);
+		      "or there is more than is looked at; what goes through glibc is heard",
+		      in, who);
 }
 
 static bool uses_uring(const struct binary *b, const struct libraries_needed *needed)
@@ -220,7 +221,8 @@ static void judge_samples(struct verdict *v, const struct binary *b, const char 
 		      "cannot be watched: the kernel refuses perf_event_open, see "
 		      "kernel.perf_event_paranoid");
 	else if (verdict_rights(path).raised)
-		judge(v, VERDICT_NO, "runs with more rights, and the kernel lets nobody watch that");
+		judge(v, VERDICT_NO,
+		      "runs with more rights, and the kernel lets nobody watch that");
 	else if (b->framed)
 		judge(v, VERDICT_YES, "can be watched from outside, its stacks by .eh_frame");
 	else

@@ -74,7 +74,8 @@ int paths_begin(struct paths *paths, const struct trace_thread *thread)
 			paths->root = paths->roots[i];
 			return 0;
 		}
-	char(*names)[TRACE_THREAD_NAME] = realloc(paths->names, (paths->root_count + 1) * sizeof *names);
+	char(*names)[TRACE_THREAD_NAME] =
+		realloc(paths->names, (paths->root_count + 1) * sizeof *names);
 	if (!names)
 		return -ENOMEM;
 	paths->names = names;

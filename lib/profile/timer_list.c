@@ -33,7 +33,8 @@ static void text_of(char *to, const char *from, size_t bytes)
 
 static int add_interval(struct timer_list *list, const struct timer_interval *interval)
 {
-	struct timer_interval *all = array_grown(list->intervals, list->interval_count, sizeof *all);
+	struct timer_interval *all =
+		array_grown(list->intervals, list->interval_count, sizeof *all);
 
 	if (!all)
 		return -ENOMEM;

@@ -62,7 +62,8 @@ static inline const char *trace_thread_name(const struct trace_thread *thread,
 					    char name[TRACE_THREAD_NAME])
 	/* Its comm; whose times are estimates is told apart from who was recorded. */
 {
-	snprintf(name, TRACE_THREAD_NAME, "%s%s", thread->comm, thread->sampled ? " (sampled)" : "");
+	snprintf(name, TRACE_THREAD_NAME, "%s%s", thread->comm,
+		 thread->sampled ? " (sampled)" : "");
 	return name;
 }
 

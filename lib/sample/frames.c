@@ -108,7 +108,8 @@ static bool is_shim(const char *path)
 
 static bool is_libc(const char *path)
 {
-	return is_named(path, "libc.so.") || is_named(path, "libc-2.") || is_named(path, "ld-musl-");
+	return is_named(path, "libc.so.") || is_named(path, "libc-2.") ||
+	       is_named(path, "ld-musl-");
 }
 
 /* Whether the process is still the program that spoke: our code is where it was. */

@@ -224,6 +224,7 @@ enum trace_sample_gap {
 enum { TRACE_SAMPLE_NUMBER_BITS = 20, TRACE_SAMPLE_TEXT = 2000 };
 
 #define TRACE_SAMPLE_HEAD(type, words, number, value) \
-	((uint64_t)(type) | (uint64_t)(words) << 4 | (uint64_t)(number) << 12 | (uint64_t)(value) << 32)
+	((uint64_t)(type) | (uint64_t)(words) << 4 | (uint64_t)(number) << 12 | \
+	 (uint64_t)(value) << 32)
 
 #endif

@@ -87,10 +87,13 @@ static void durations(void **state)
 static void percentages(void **state)
 {
 	static const struct number_case rows[] = {
-		{ "10%", 0, 1000 }, { "0.01%", 0, 1 }, { "2.5%", 0, 250 }, { "100%", 0, 10000 },
-		{ "0%", 0, 0 }, { "7.250%", 0, 725 }, { "10", -EINVAL, 0 }, { "%", -EINVAL, 0 },
-		{ "", -EINVAL, 0 }, { "0.001%", -EINVAL, 0 }, { "1 %", -EINVAL, 0 },
-		{ "1%%", -EINVAL, 0 }, { "-1%", -EINVAL, 0 }, { "99999999999999999999%", -ERANGE, 0 },
+		{ "10%", 0, 1000 },    { "0.01%", 0, 1 },
+		{ "2.5%", 0, 250 },    { "100%", 0, 10000 },
+		{ "0%", 0, 0 },        { "7.250%", 0, 725 },
+		{ "10", -EINVAL, 0 },  { "%", -EINVAL, 0 },
+		{ "", -EINVAL, 0 },    { "0.001%", -EINVAL, 0 },
+		{ "1 %", -EINVAL, 0 }, { "1%%", -EINVAL, 0 },
+		{ "-1%", -EINVAL, 0 }, { "99999999999999999999%", -ERANGE, 0 },
 	};
 
 	(void)state;

@@ -30,7 +30,8 @@ static void test_strangers_that_are_deep(void **state)
 	s.nodes = calloc(s.node_count, sizeof *s.nodes);
 	assert_non_null(s.nodes);
 	for (uint32_t i = 0; i < s.node_count; i++)
-		s.nodes[i] = (struct samples_node){ .offset = i, .parent = i > 1 ? i : 0, .file = 1 };
+		s.nodes[i] =
+			(struct samples_node){ .offset = i, .parent = i > 1 ? i : 0, .file = 1 };
 	assert_int_equal(samples_cursor_open(&cursor, &dir, &thread), 0);
 	for (uint32_t count; (count = samples_record(&cursor, words)) != 0;) {
 		entered += count == 6;
