@@ -10,24 +10,13 @@ import os
 import random
 import re
 import signal
-import struct
 import subprocess
 import tempfile
 import threading
 
 import cli
 import traces
-
-GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
-COUNT = struct.Struct("<24sq")
-
-
-def compiled(folder, source, name, *flags, compiler="gcc"):
-    path = os.path.join(folder, name)
-    subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions",
-                    *flags, "-o", path, os.path.join(GUESTS, source)], check=True)
-    return path
-
+from counting import compiled, counts_in, two_libraries
 
 SHARED = tempfile.TemporaryDirectory(prefix="hark-filters-")  # of all cases
 SHARED_LOCK = threading.Lock()
@@ -40,12 +29,6 @@ def guest(source, compiler="gcc"):
         if source not in ONCE:
             ONCE[source] = compiled(SHARED.name, source, source.split(".", maxsplit=1)[0], compiler=compiler)
         return ONCE[source]
-
-
-def counts_in(path):
-    with open(path, "rb") as file:
-        rows = COUNT.iter_unpack(file.read())
-    return {name.rstrip(b"\0").decode(): calls for name, calls in rows if name[0]}
 
 
 def has_counter():
@@ -157,14 +140,8 @@ def by_path(home, expect):
 @cli.case
 def by_module(home, expect):
     """Libraries that are loaded and unloaded; names of their own; the session keeps what it knows."""
-    for name in ("first", "second"):
-        source = os.path.join(home.top, f"{name}.c")
-        with open(source, "w", encoding="ascii") as file:
-            file.write(f"static int inner_{name}(int n) {{ return n * 2; }}\n"
-                       f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
-        compiled(home.top, source, f"lib{name}.so", "-O0", "-shared", "-fPIC")
+    libraries = two_libraries(home.top)
     program = guest("stamps.c")
-    libraries = [os.path.join(home.top, f"lib{name}.so") for name in ("first", "second")]
     for option, wanted in (
             ("--filter=inner_*@libsecond.so,*@*/libfirst.so",
              {"inner_second": 9, "of_first": 9, "inner_first": 9}),

@@ -10,22 +10,12 @@ import json
 import os
 import random
 import signal
-import struct
-import subprocess
 
 import cli
+from counting import GUESTS, compiled, counts_in
 
-GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
-COUNT = struct.Struct("<24sq")
 KEYS = ("function module file line calls total_ns self_ns min_ns avg_ns p50_ns p99_ns max_ns threads "
         "method").split()
-
-
-def compile_guest(home, name="stamps", *flags):
-    path = os.path.join(home.top, name)
-    subprocess.run(["gcc", "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags,
-                    "-o", path, os.path.join(GUESTS, "stamps.c")], check=True)
-    return path
 
 
 def record(home, program, case, *more, mode="trace", data="hark.data"):
@@ -34,9 +24,7 @@ def record(home, program, case, *more, mode="trace", data="hark.data"):
     if os.path.exists(ledger):
         os.unlink(ledger)
     done = home.run("run", "--stamp", mode, "--data", data, program, case, ledger, *more)
-    with open(ledger, "rb") as file:
-        rows = COUNT.iter_unpack(file.read())
-    return done.returncode, {name.rstrip(b"\0").decode(): n for name, n in rows if name[0]}
+    return done.returncode, counts_in(ledger)
 
 
 def objects(home, expect, *words):
@@ -54,7 +42,7 @@ def calls(rows):
 @cli.case
 def every_call_is_counted(home, expect):
     """Traces and profiles of recursion, callbacks, longjmp, handlers, threads, coroutines, fork."""
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     for mode in ("trace", "profile"):
         for case in ("fib", "deep", "qsort", "longjmp", "signals", "threads", "coroutines", "fork"):
             _, counted = record(home, program, case, mode=mode)
@@ -68,7 +56,7 @@ def every_call_is_counted(home, expect):
 
 @cli.case
 def names_files_and_lines(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     record(home, program, "fib")
     row = objects(home, expect, "report")[0]
     with open(os.path.join(GUESTS, "stamps.c"), encoding="utf-8") as file:
@@ -81,7 +69,7 @@ def names_files_and_lines(home, expect):
 
 @cli.case
 def text_is_a_table(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     record(home, program, "qsort")
     rows = objects(home, expect, "report", "--sort", "calls")
     done = home.run("report", "--sort", "calls")
@@ -99,7 +87,7 @@ def text_is_a_table(home, expect):
 
 @cli.case
 def filters(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     _, counted = record(home, program, "qsort")
     everything = calls(objects(home, expect, "report"))
     some = sorted(everything)[0]
@@ -142,7 +130,7 @@ def refusals(home, expect):
 def where_it_died(home, expect):
     """S10: SIGKILL at a random moment: every call but the one in flight, and the calls that were
     open."""
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     rng = random.Random(4)
     for turn in range(5):
         status, counted = record(home, program, "killed", str(rng.randrange(500, 20000)))
@@ -157,7 +145,7 @@ def where_it_died(home, expect):
 
 @cli.case
 def a_torn_end_is_told(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     record(home, program, "fib")
     whole = calls(objects(home, expect, "report"))
     image = os.path.join(home.top, "hark.data", "image.1")
@@ -174,7 +162,7 @@ def a_torn_end_is_told(home, expect):
 
 @cli.case
 def a_tree_holds_every_call(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     for case in ("fib", "qsort", "deep", "threads"):
         _, counted = record(home, program, case)
         nodes = objects(home, expect, "graph")
@@ -198,7 +186,7 @@ def a_tree_holds_every_call(home, expect):
 
 @cli.case
 def callers_and_callees(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     _, counted = record(home, program, "fib")
     for mode in ("trace", "profile"):
         record(home, program, "fib", mode=mode)
@@ -217,7 +205,7 @@ def callers_and_callees(home, expect):
 
 @cli.case
 def a_profile_has_edges_alone(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     _, counted = record(home, program, "qsort", mode="profile")
     got = {}
     for arc in objects(home, expect, "graph"):
@@ -230,7 +218,7 @@ def a_profile_has_edges_alone(home, expect):
 
 @cli.case
 def what_changed(home, expect):
-    program = compile_guest(home)
+    program = compiled(home.top, "stamps.c", "stamps")
     _, before = record(home, program, "fib", data="a")
     _, after = record(home, program, "qsort", data="b")
     rows = objects(home, expect, "diff", "a", "b")

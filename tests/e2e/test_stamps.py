@@ -9,29 +9,11 @@ import collections
 import os
 import random
 import signal
-import struct
 import subprocess
 
 import cli
 import traces
-
-GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
-COUNT = struct.Struct("<24sq")
-
-
-def compile_guest(home, source, name, *flags, compiler="gcc"):
-    path = os.path.join(home.top, name)
-    subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags,
-                    "-o", path, source if source.startswith("/") else os.path.join(GUESTS, source)],
-                   check=True)
-    return path
-
-
-def counts_in(path):
-    """What the program counted, in the memory that it shares with nobody but us."""
-    with open(path, "rb") as file:
-        rows = COUNT.iter_unpack(file.read())
-    return {name.rstrip(b"\0").decode(): calls for name, calls in rows if name[0]}
+from counting import compiled, counts_in, two_libraries
 
 
 def stamped(home, program, case, *more, mode="trace"):
@@ -61,7 +43,7 @@ EXACT = "fib inlined deep qsort longjmp signals threads storm coroutines fork ex
 def every_call_is_there(home, expect):
     """Counts agree for calls, inlined calls, recursion, callbacks, longjmp, handlers, threads, fork,
     coroutines, _exit."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     for case in EXACT:
         status, counted, trace = stamped(home, program, case)
         expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
@@ -77,7 +59,7 @@ def every_call_is_there(home, expect):
 @cli.case
 def profile_adds_up(home, expect):
     """Profile mode: the same counts; times add up; a histogram holds every call that ended."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     for case in EXACT + ["interrupted"]:
         status, counted, trace = stamped(home, program, case, mode="profile")
         expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
@@ -99,7 +81,7 @@ def profile_adds_up(home, expect):
 @cli.case
 def the_last_is_kept(home, expect):
     """Flight mode: a thread's last calls, in a few segments; exactly the end of what a trace has."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     _, _, trace = stamped(home, program, "many", mode="flight:64K")
     _, _, whole = stamped(home, program, "many", mode="trace")
     last, every = (next(iter(t.threads.values())) for t in (trace, whole))
@@ -111,7 +93,7 @@ def the_last_is_kept(home, expect):
 @cli.case
 def interrupted_anywhere(home, expect):
     """T8: a timer's handler that calls functions itself, every 50 us."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     status, counted, trace = stamped(home, program, "interrupted")
     expect.same(status, 0, "exit status")
     expect(counted["tick"] > 20, f"the handler ran {counted['tick']} times")
@@ -122,7 +104,7 @@ def interrupted_anywhere(home, expect):
 @cli.case
 def times_go_forward(home, expect):
     """A call's time is between its caller's, and every entry is within the run."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     _, _, trace = stamped(home, program, "fib")
     thread = next(iter(trace.threads.values()))
     ticks = [r.ticks for r in thread.records]
@@ -133,7 +115,7 @@ def times_go_forward(home, expect):
 @cli.case
 def small_on_disk(home, expect):
     """At most 12 bytes a call, but for the room of one segment a thread."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     _, counted, trace = stamped(home, program, "many")
     used = sum(8 * (r.kind == "entry") + 4 * (r.kind == "exit")
                for t in trace.threads.values() for r in t.records)
@@ -143,7 +125,7 @@ def small_on_disk(home, expect):
 @cli.case
 def killed_anywhere(home, expect):
     """S10: SIGKILL at a random moment: what is there are all calls but for the one in flight."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     rng = random.Random(20261121)
     for turn in range(20):
         status, counted, trace = stamped(home, program, "killed", str(rng.randrange(500, 20000)))
@@ -159,16 +141,11 @@ def killed_anywhere(home, expect):
 @cli.case
 def modules_come_and_go(home, expect):
     """S7: two libraries at the same address, one after the other."""
-    for name in ("first", "second"):
-        source = os.path.join(home.top, f"{name}.c")
-        with open(source, "w", encoding="ascii") as file:
-            file.write(f"static int inner_{name}(int n) {{ return n * 2; }}\n"
-                       f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
-        compile_guest(home, source, f"lib{name}.so", "-O0", "-shared", "-fPIC")
-    program = compile_guest(home, "stamps.c", "stamps")
+    libraries = two_libraries(home.top)
+    program = compiled(home.top, "stamps.c", "stamps")
     data = os.path.join(home.top, "data")
     done = home.run("run", "--stamp", "trace", "--data", data, program, "modules",
-                    os.path.join(home.top, "libfirst.so"), os.path.join(home.top, "libsecond.so"))
+                    *libraries)
     expect.same(done.returncode, 0, "exit status")
     got = traces.read(data).calls()
     expect.same({name: got.get(name) for name in
@@ -180,7 +157,7 @@ def modules_come_and_go(home, expect):
 @cli.case
 def switched_while_it_runs(home, expect):
     """hark set: off, then a trace, a profile, and off again; what is refused."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     ledger = os.path.join(home.top, "ledger")
     data = os.path.join(home.top, "hark.data")
     child = home.start("run", program, "forever", ledger)
@@ -220,7 +197,7 @@ def switched_while_it_runs(home, expect):
 @cli.case
 def the_disk_is_full(home, expect):
     """S9: recording stops with a gap, the program goes on."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     disk, data = (os.path.join(home.top, name) for name in ("disk", "data"))
     os.mkdir(disk)
     script = (f"mount -t tmpfs -o size=300k none {disk} && {cli.HARK} run --stamp trace "
@@ -241,7 +218,7 @@ def the_disk_is_full(home, expect):
 @cli.case
 def sandboxed(home, expect):
     """T10: behind a filter that kills: what there is room for is recorded, then a gap, and no call."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     for mode in ("trace", "flight:64K", "profile"):
         status, counted, trace = stamped(home, program, "sandbox", mode=mode)
         expect.same(status, 0, f"{mode}: exit status")
@@ -255,7 +232,7 @@ def sandboxed(home, expect):
 @cli.case
 def the_one_before_is_kept(home, expect):
     """The trace that is there becomes .old; what is no trace is refused, and the program runs."""
-    program = compile_guest(home, "stamps.c", "stamps")
+    program = compiled(home.top, "stamps.c", "stamps")
     for case in ("fib", "inlined"):
         done = home.run("run", "--stamp", "trace", program, case)
         expect.same((done.returncode, done.stderr), (0, ""), case)
