@@ -31,11 +31,22 @@ def size_of(folder):
     return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
 
 
-def measure(program, case, way, top):
-    """(ns a call, bytes a call on disk, ns of processor time)"""
-    data = os.path.join(top, "data")
-    while glob.glob(os.path.join(top, "runtime", "*")): # the session before writes to it
+def wait_for_the_last(top):
+    """The session before writes to its trace still."""
+    while glob.glob(os.path.join(top, "runtime", "*")):
         time.sleep(0.005)
+
+
+def figures_of(said, data):
+    """(ns a call, bytes a call on disk, ns of processor time)"""
+    report = json.loads(said.splitlines()[0])
+    stored = size_of(data) / report["calls"] if os.path.isdir(data) else 0
+    return report["ns"], stored, report["cpu_ns"]
+
+
+def measure(program, case, way, top):
+    data = os.path.join(top, "data")
+    wait_for_the_last(top)
     shutil.rmtree(data, ignore_errors=True)
     argv = [program, case]
     if way == "uftrace":
@@ -45,9 +56,7 @@ def measure(program, case, way, top):
         argv = [harness.HARK, "run", "--stamp", mode, *rules, "--data", data, *argv]
     done = subprocess.run(argv, env=harness.environment(os.path.join(top, "runtime")), cwd=top,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
-    report = json.loads(done.stdout.splitlines()[0])
-    stored = size_of(data) / report["calls"] if os.path.isdir(data) else 0
-    return report["ns"], stored, report["cpu_ns"]
+    return figures_of(done.stdout, data)
 
 
 def print_case(case, figures):
@@ -86,4 +95,5 @@ def main():
         print("uftrace is not installed: no comparison")
 
 
-main()
+if __name__ == "__main__":
+    main()
