@@ -16,12 +16,13 @@
 #include "lib/sample/space.h"
 #include "lib/session/process.h"
 
-enum { GROUP = 64, PATH_MOST = 4096, PROCESSES_MOST = 4096 };
+enum { GROUP = 64, PATH_MOST = 4096 };
 
 struct frames {
 	bool addresses;
-	unsigned processes;        /* of which modules are known, at most */
 	struct space *space;
+	pid_t pid[FRAMES_PROCESSES]; /* those in space; 0: none */
+	unsigned next;             /* the one of them that was met first */
 	struct symbols **symbols;  /* by number of file */
 	size_t symbol_room;
 	struct unwind_frame frame[FRAMES_MOST];
@@ -43,23 +44,54 @@ struct frames *frames_open(bool addresses)
 	return f;
 }
 
-void frames_close(struct frames *f)
+static void close_symbols(struct frames *f)
 {
-	if (!f)
-		return;
 	for (size_t i = 0; i < f->symbol_room; i++)
 		if (f->symbols[i])
 			symbols_close(f->symbols[i]);
 	free(f->symbols);
+	f->symbols = NULL;
+	f->symbol_room = 0;
+}
+
+void frames_close(struct frames *f)
+{
+	if (!f)
+		return;
+	close_symbols(f);
 	space_close(f->space);
 	free(f);
 }
 
 /* ---- what is loaded ---------------------------------------------------------------------------- */
 
-static struct space_process *process_of(struct frames *f, uint32_t pid)
+/* Whoever tells of files without end makes us begin anew; the kernel is asked then, of who lives. */
+static void bound_files(struct frames *f)
 {
-	return space_process(f->space, (pid_t)(pid & INT32_MAX));
+	struct space *space = f->space->file_count >= FRAMES_FILES ? space_open() : NULL;
+
+	if (!space)
+		return;
+	close_symbols(f);
+	space_close(f->space);
+	f->space = space;
+	memset(f->pid, 0, sizeof f->pid);
+}
+
+/* Nobody tells us who has ended: the one that was met first makes room. */
+static struct space_process *process_of(struct frames *f, uint32_t number)
+{
+	pid_t pid = (pid_t)(number & INT32_MAX), *first = &f->pid[f->next];
+	size_t count = f->space->process_count;
+	struct space_process *p = space_process(f->space, pid);
+
+	if (!p || f->space->process_count == count)
+		return p;
+	if (*first)
+		space_exit(f->space, *first, *first);
+	*first = pid;
+	f->next = (f->next + 1) % FRAMES_PROCESSES;
+	return p;
 }
 
 void frames_image(struct frames *f, uint32_t pid)
@@ -73,9 +105,8 @@ void frames_module(struct frames *f, uint32_t pid, const void *bytes, size_t cou
 	struct record_module m;
 	char path[PATH_MOST], build[2 * 64 + 1];
 	const uint8_t *id = (const uint8_t *)bytes + sizeof m;
-	struct space_process *p = process_of(f, pid);
 
-	if (!p || count < sizeof m)
+	if (count < sizeof m)
 		return;
 	memcpy(&m, bytes, sizeof m);
 	count -= sizeof m;
@@ -91,6 +122,12 @@ void frames_module(struct frames *f, uint32_t pid, const void *bytes, size_t cou
 	path[m.path_bytes] = '\0';
 	if (strncmp(path, "linux-vdso", 10) == 0)
 		strcpy(path, "[vdso]");
+	bound_files(f);
+	struct space_process *p = process_of(f, pid);
+	if (!p)
+		return;
+	if (p->count >= FRAMES_MODULES)
+		p->count = 0;
 	space_module(f->space, p, m.start, m.end, path, build);
 }
 
@@ -153,15 +190,15 @@ static bool find(void *argument, uint64_t address, struct unwind_place *place)
 
 /* ---- one stack --------------------------------------------------------------------------------- */
 
-/* How many bytes the piece took; 0: it is none. */
-static size_t expand(uint64_t *words, const struct record_stack_piece *piece, const char *from,
-		     size_t count)
+/* Where there was no room for it, a piece is empty. */
+static bool expand(uint64_t *words, const struct record_stack_piece *piece, const char *from,
+		   size_t count, size_t *bytes)
 {
 	size_t masks = piece->words / GROUP, kept_words = piece->kept, used = 0;
 
-	if (piece->words > RECORD_STACK_WORDS || piece->words % GROUP ||
-	    (masks + kept_words) * sizeof(uint64_t) > count)
-		return 0;
+	*bytes = (masks + kept_words) * sizeof(uint64_t);
+	if (piece->words > RECORD_STACK_WORDS || piece->words % GROUP || *bytes > count)
+		return false;
 	const char *kept = from + masks * sizeof(uint64_t);
 	for (size_t g = 0; g < masks; g++) {
 		uint64_t mask;
@@ -173,7 +210,7 @@ static size_t expand(uint64_t *words, const struct record_stack_piece *piece, co
 				memcpy(word, kept + used++ * sizeof *word, sizeof *word);
 		}
 	}
-	return (masks + kept_words) * sizeof(uint64_t);
+	return true;
 }
 
 static bool read_stack(struct frames *f, const char *bytes, size_t count, struct unwind_stack *s)
@@ -192,10 +229,9 @@ static bool read_stack(struct frames *f, const char *bytes, size_t count, struct
 #endif
 	if (head.machine != machine || head.pieces < 1 || head.pieces > RECORD_STACK_PIECES)
 		return false;
-	size_t at = sizeof head;
+	size_t at = sizeof head, n;
 	for (unsigned i = 0; i < head.pieces; i++) {
-		size_t n = expand(f->words[i], &head.piece[i], bytes + at, count - at);
-		if (!n)
+		if (!expand(f->words[i], &head.piece[i], bytes + at, count - at, &n))
 			return false;
 		at += n;
 	}
@@ -319,13 +355,17 @@ static void trim(const struct frames *f, size_t *first, size_t *count, bool whol
 size_t frames_stack(struct frames *f, uint32_t pid, const void *bytes, size_t count,
 		    char text[FRAMES_TEXT])
 {
-	struct look look = { .frames = f, .process = process_of(f, pid) };
+	struct look look = { .frames = f };
 	struct unwind_stack stack;
 	enum unwind_end end;
 	char name[FRAMES_NAME];
 	size_t first = 0, used = 0;
 
-	if (!look.process || !read_stack(f, bytes, count, &stack))
+	if (!read_stack(f, bytes, count, &stack))
+		return 0;
+	bound_files(f);
+	look.process = process_of(f, pid);
+	if (!look.process)
 		return 0;
 	look.pc = stack.pc;
 	size_t frames = unwind(&stack, find, &look, f->frame, FRAMES_MOST, &end);

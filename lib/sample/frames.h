@@ -20,6 +20,9 @@ enum frames_type {
 
 enum { FRAMES_MOST = 128, FRAMES_NAME = 256, FRAMES_TEXT = 12 << 10, FRAMES_PACKET = 64 << 10 };
 
+/* What is known at a time, whoever tells of more. */
+enum { FRAMES_PROCESSES = 1024, FRAMES_MODULES = 1024 /* of a process */, FRAMES_FILES = 2048 };
+
 /* Each packet begins with it. What follows in an answer are frames, the innermost first, each ended by
  * NUL: FRAMES_TEXT bytes at most, none of them a control character. */
 struct frames_head {
@@ -39,6 +42,6 @@ void frames_module(struct frames *frames, uint32_t pid, const void *bytes, size_
 void frames_image(struct frames *frames, uint32_t pid);
 size_t frames_stack(struct frames *frames, uint32_t pid, const void *bytes, size_t count,
 		    char text[FRAMES_TEXT]);
-	/* Bytes may be anything. How many were written to text; 0: nothing is known. */
+	/* Bytes may be anything, and of any process. How many were written to text; 0: nothing is known. */
 
 #endif

@@ -11,6 +11,7 @@
 #include "lib/session/process.h"
 
 enum { MAPS_MOST = 1 << 16, FILES_MOST = (1 << 20) - 1, LINE = 5000 };
+enum { READ_MOST = 8192 }; /* executable mappings of a process that runs already */
 
 struct space *space_open(void)
 {
@@ -68,8 +69,10 @@ struct space_process *space_process(struct space *s, pid_t pid)
 {
 	struct space_process **at = process_at(s, pid);
 
-	if (!*at && (*at = calloc(1, sizeof **at)))
+	if (!*at && (*at = calloc(1, sizeof **at))) {
 		(*at)->pid = pid;
+		s->process_count++;
+	}
 	return *at;
 }
 
@@ -135,6 +138,7 @@ void space_exit(struct space *s, pid_t pid, pid_t tid)
 				if (o->pid == pid)
 					return; /* its first thread has ended, others go on */
 		*p = ended->next;
+		s->process_count--;
 		free_process(ended);
 	}
 }
@@ -300,7 +304,7 @@ bool space_find(void *process, uint64_t address, struct unwind_place *place)
 
 /* ---- a process that runs already --------------------------------------------------------------- */
 
-static void take_line(struct space *s, struct space_process *p, char *line)
+static bool take_line(struct space *s, struct space_process *p, char *line)
 {
 	unsigned long long start, end, at, inode;
 	unsigned major, minor;
@@ -311,11 +315,12 @@ static void take_line(struct space *s, struct space_process *p, char *line)
 	if (sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %n", &start, &end, perms, &at, &major,
 		   &minor, &inode, &name) < 7 ||
 	    perms[2] != 'x' || strcmp(line + name, "[vsyscall]") == 0)
-		return;
+		return false;
 	const char *path = name && line[name] ? line + name : "[anonymous]";
 	struct space_file *file = space_file(s, path, (uint64_t)major << 32 | minor, inode);
 	if (file)
 		space_map(s, p, start, end - start, at, file);
+	return true;
 }
 
 int space_read(struct space *s, pid_t pid)
@@ -329,8 +334,8 @@ int space_read(struct space *s, pid_t pid)
 	FILE *file = error ? NULL : fopen(path, "re");
 	if (!file)
 		return error ? error : -errno;
-	while (fgets(line, sizeof line, file))
-		take_line(s, p, line);
+	for (unsigned taken = 0; taken < READ_MOST && fgets(line, sizeof line, file);)
+		taken += take_line(s, p, line);
 	fclose(file);
 	return 0;
 }

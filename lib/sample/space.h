@@ -56,7 +56,7 @@ struct space {
 	struct space_process *processes[SPACE_SLOTS];
 	struct space_thread *threads[SPACE_SLOTS];
 	struct space_file **files;
-	size_t file_count;
+	size_t file_count, process_count;
 	uint32_t thread_count;
 };
 

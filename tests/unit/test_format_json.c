@@ -65,6 +65,40 @@ static void kernel_is_a_facility(void **state)
 	free(frame);
 }
 
+/* Functions that led to it come last, the innermost first; each is ended by NUL. */
+static void stacks(void **state)
+{
+	static const char two[] = "operator\"\"_x(char)\0main (a\\b.c:7)\xff", one[] = "[deeper]";
+	static const char empty[] = "";
+	struct message m = CASE_MESSAGE("x");
+
+	(void)state;
+	m.facility = 0;
+	m.partial = true;
+	m.stack = two;
+	m.stack_bytes = sizeof two;
+	case_expect(&f, &m,
+		    "{\"time\":\"2024-02-29T12:00:00.123456789Z\",\"level\":\"info\","
+		    "\"msg\":\"x\",\"source\":\"stderr\",\"pid\":812,\"tid\":813,"
+		    "\"comm\":\"nginx\",\"seq\":7,\"facility\":\"kern\",\"partial\":true,"
+		    "\"stack\":[\"operator\\\"\\\"_x(char)\",\"main (a\\\\b.c:7)\\ufffd\"]}\n");
+	m = CASE_MESSAGE("x");
+	m.stack = one;
+	m.stack_bytes = sizeof one;
+	char *frame = case_render(&f, &m, NULL);
+	assert_non_null(strstr(frame, ",\"seq\":7,\"stack\":[\"[deeper]\"]}\n"));
+	free(frame);
+	m.stack = empty;
+	m.stack_bytes = sizeof empty;
+	frame = case_render(&f, &m, NULL);
+	assert_non_null(strstr(frame, ",\"stack\":[\"\"]}\n"));
+	free(frame);
+	m.stack_bytes = 0;
+	frame = case_render(&f, &m, NULL);
+	assert_null(strstr(frame, "stack"));
+	free(frame);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -72,6 +106,7 @@ int main(void)
 		cmocka_unit_test(everything),
 		cmocka_unit_test(what_is_empty_is_absent),
 		cmocka_unit_test(kernel_is_a_facility),
+		cmocka_unit_test(stacks),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
