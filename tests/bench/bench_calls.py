@@ -50,7 +50,7 @@ def measure(program, case, way, top):
 def of_memory(program, top):
     done = subprocess.run([program, "memory", os.path.join(top, "fresh")], check=True,
                           stdout=subprocess.PIPE)
-    return json.loads(done.stdout)["ns"]
+    return json.loads(done.stdout)["cpu_ns"]
 
 
 def middle(rows, column):

@@ -7,7 +7,9 @@
     cli.main(__doc__)
 """
 
+import concurrent.futures
 import contextlib
+import functools
 import glob
 import os
 import re
@@ -15,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "preload"))
@@ -89,6 +92,24 @@ def copy_program(source, to):
     nobody could execute it. Returns the copy's path."""
     subprocess.run(["cp", source, to], check=True)
     return os.path.join(to, os.path.basename(source)) if os.path.isdir(to) else to
+
+
+def once(function):
+    """What it gives for the same arguments is made once, though several cases ask for it at a time."""
+    made, lock = {}, threading.Lock()
+
+    @functools.wraps(function)
+    def get(*arguments):
+        with lock:
+            first = arguments not in made
+            result = made.setdefault(arguments, concurrent.futures.Future())
+        if first:
+            try:
+                result.set_result(function(*arguments))
+            except BaseException as error:  # pylint: disable=broad-except  # who waits gets it, too
+                result.set_exception(error)
+        return result.result()
+    return get
 
 
 def lives(pid):

@@ -6,7 +6,6 @@ A program counts its calls of a library; the trace, read by traces.py, has them 
 """
 
 import collections
-import functools
 import json
 import os
 import signal
@@ -31,23 +30,50 @@ WAYS = {
 }
 
 
-@functools.lru_cache(maxsize=None)
-def build(way=()):
-    """The program, its library and its plug-in, linked in that way, once."""
-    top = tempfile.mkdtemp(dir=BUILT.name)
+@cli.once
+def compiled(source, *flags):
+    """Its object, once for each way to compile it: most ways differ in how they are linked."""
+    out = os.path.join(tempfile.mkdtemp(dir=BUILT.name), "object.o")
+    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-O2", "-w", "-D_GNU_SOURCE", *flags,
+                    "-c", "-o", out, os.path.join(GUESTS, source)], check=True)
+    return out
 
-    def compile_one(source, out, *more, compiler="gcc"):
-        path = os.path.join(top, out)
-        subprocess.run([compiler, "-O2", "-w", "-D_GNU_SOURCE", "-o", path,
-                        os.path.join(GUESTS, source), *more], check=True)
-        return path
-    compile_one("leaf.c", "libleaf.so", "-shared", "-fPIC")
-    link = ("-L" + top, "-lleaf", "-Wl,-rpath," + top, "-pthread")
-    return {"loader": compile_one("complaints.c", "loader", *way, *link),
-            "calls": compile_one("calls.c", "calls", *way, *link),
-            "plug": compile_one("plug.c", "libplug.so", "-shared", "-fPIC",
-                                *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"), *link),
-            "throws": compile_one("throws.cc", "throws", *way, *link, compiler="g++")}
+
+def linked(source, out, *flags):
+    """A program, or with -shared a library, linked beside its like; its path."""
+    compiling = [f for f in flags if f == "-fPIC" or f.startswith(("-fno-p", "-fcf-"))]
+    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-o", out, compiled(source, *compiling),
+                    *flags], check=True)
+    return out
+
+
+@cli.once
+def leaf():
+    """The folder of the library that all call."""
+    top = tempfile.mkdtemp(dir=BUILT.name)
+    linked("leaf.c", os.path.join(top, "libleaf.so"), "-shared", "-fPIC")
+    return top
+
+
+@cli.once
+def program(way, name):
+    source = {"calls": "calls.c", "throws": "throws.cc", "loader": "complaints.c",
+              "plug": "plug.c"}[name]
+    if name == "plug":
+        way = ("-shared", "-fPIC",
+               *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"))
+    return linked(source, os.path.join(tempfile.mkdtemp(dir=BUILT.name), name), *way,
+                  "-L" + leaf(), "-lleaf", "-Wl,-rpath," + leaf(), "-pthread")
+
+
+class Build:
+    """The programs and the plug-in, linked in one way, each when it is asked for first."""
+
+    def __init__(self, way=()):
+        self.way = way
+
+    def __getitem__(self, name):
+        return program(self.way, name)
 
 
 def called(home, globs, *command, status=0, mode=None):
@@ -87,7 +113,7 @@ def S6_every_way_to_link(home, expect):
     for name, way in WAYS.items():
         if name == "ibt" and MACHINE != "x86_64":
             continue
-        programs = build(way)
+        programs = Build(way)
         for command in ((programs["calls"], "everything", "20"), (programs["throws"], "50"),
                         (programs["calls"], "loads", "6", programs["plug"])):
             counted, trace = called(home, "*", *command)
@@ -98,12 +124,12 @@ def S6_every_way_to_link(home, expect):
 @cli.case
 def S6_libraries_that_come_and_go(home, expect):
     """dlopen, dlsym, a call, dlclose, fifty times."""
-    programs = build()
+    programs = Build()
     exact(home, expect, programs, "loads", "50", programs["plug"])
 
 
 def loader(home, expect, *command):
-    counted, trace = called(home, "*", build(("-Wl,-z,now",))["loader"], *command)
+    counted, trace = called(home, "*", Build(("-Wl,-z,now",))["loader"], *command)
     expect.same(leaves(trace), counted, "calls")
 
 
@@ -122,7 +148,7 @@ def T8_little_stack(home, expect):
 @cli.case
 def S5_exceptions(home, expect):
     """Thrown through the library's functions, caught near and far, thrown again; destructors call, too."""
-    programs = build()
+    programs = Build()
     counted, trace = called(home, "*", programs["throws"], "300")
     expect.same(leaves(trace), of_library(counted), "calls")
     expect(endings(trace)["unwound"] > 300, "calls that were left")
@@ -131,14 +157,14 @@ def S5_exceptions(home, expect):
 @cli.case
 def S5_longjmp(home, expect):
     """Out of the library's functions, up to seven deep: those are left, all others return."""
-    counted, trace = exact(home, expect, build(), "leaps", "70")
+    counted, trace = exact(home, expect, Build(), "leaps", "70")
     expect.same(endings(trace)["unwound"], counted["leaf_back"], "calls that were left")
 
 
 @cli.case
 def S5_coroutines(home, expect):
     """Stacks that are changed by swapcontext, and by code of the program's own."""
-    programs = build()
+    programs = Build()
     _, trace = exact(home, expect, programs, "coroutines", "20")
     expect.same(set(endings(trace)), {"returned"}, "how calls ended")
     exact(home, expect, programs, "own_stacks", "50")
@@ -148,7 +174,7 @@ def S5_coroutines(home, expect):
 def S5_stacks_that_are_copied(home, expect):
     """Pieces of the stack go elsewhere and come back: by a program of its own making, and by greenlets."""
     if MACHINE == "x86_64":
-        exact(home, expect, build(), "copies", "30")
+        exact(home, expect, Build(), "copies", "30")
     greenlets = (
         "import greenlet\n"
         "main, said = greenlet.getcurrent(), []\n"
@@ -177,7 +203,7 @@ def S5_stacks_that_are_copied(home, expect):
 @cli.case
 def S5_threads_that_leave(home, expect):
     """64 threads that return or call pthread_exit; threads that are cancelled in a call."""
-    programs = build()
+    programs = Build()
     for case, times in (("threads", "4"), ("threads", "5"), ("cancels", "40")):
         exact(home, expect, programs, case, times)
 
@@ -185,7 +211,7 @@ def S5_threads_that_leave(home, expect):
 @cli.case
 def S5_handlers(home, expect):
     """Signal handlers that call, on the stack and on one of their own."""
-    programs = build()
+    programs = Build()
     for times in ("12", "13"):
         _, trace = exact(home, expect, programs, "interrupted", times)
         expect.same(set(endings(trace)), {"returned"}, "how calls ended")
@@ -195,7 +221,7 @@ def interrupted_at(point, home, expect):
     """Stopped there, and sent a signal whose handler looks at the stack and calls: all return, exactly."""
     data = os.path.join(home.top, "data")
     child = subprocess.Popen([TESTING, "run", "--calls", "leaf_*", "--data", data,
-                              build()["calls"], "held", "3"], cwd=home.top, text=True,
+                              Build()["calls"], "held", "3"], cwd=home.top, text=True,
                              env=home.env(HARK_TESTPOINT=point + ":stop"), stdout=subprocess.PIPE)
     home.children.append(child)
     stopped = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -220,7 +246,7 @@ if MACHINE == "x86_64":
 @cli.case
 def forks_and_depth(home, expect):
     """fork and vfork; a recursion that goes through the library, 3,000 deep."""
-    programs = build()
+    programs = Build()
     exact(home, expect, programs, "forks", "20")
     _, trace = exact(home, expect, programs, "deep", "3000")
     expect.same(set(endings(trace)), {"returned"}, "how calls ended")
@@ -229,7 +255,7 @@ def forks_and_depth(home, expect):
 @cli.case
 def nobody_sees_us_on_the_stack(home, expect):
     """backtrace() has the same frames as without hark, and calls go on to be timed."""
-    programs = build(("-rdynamic",))
+    programs = Build(("-rdynamic",))
     native = subprocess.run([programs["calls"], "backtraces", "9"], capture_output=True, text=True,
                             check=True)
     counted, trace = called(home, "*", programs["calls"], "backtraces", "9")
@@ -241,7 +267,7 @@ def nobody_sees_us_on_the_stack(home, expect):
 @cli.case
 def which_functions(home, expect):
     """Globs of names and of libraries; other modes; the report says what it is."""
-    programs = build()
+    programs = Build()
     counted, trace = called(home, "leaf_p*,strcmp@nowhere", programs["calls"], "everything", "5")
     expect.same(trace.calls(), {n: counted[n] for n in ("leaf_plain", "leaf_pair")}, "by name")
     counted, trace = called(home, "*@libleaf*", programs["calls"], "everything", "5")

@@ -23,10 +23,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
 struct pair { long a, b; };
 struct mixed { double d; long n; };
 struct large { long n[9]; };
@@ -59,24 +55,22 @@ static _Atomic int wrong;
 /* ---- what goes in and comes out ---------------------------------------------------------------- */
 
 #ifdef __x86_64__
-__m256d leaf_wide(__m256d a, __m256d b) __attribute__((target("avx")));
-__m512d leaf_widest(__m512d a, __m512d b) __attribute__((target("avx512f")));
+typedef double ymm __attribute__((vector_size(32)));
+typedef double zmm __attribute__((vector_size(64)));
+ymm leaf_wide(ymm a, ymm b) __attribute__((target("avx")));
+zmm leaf_widest(zmm a, zmm b) __attribute__((target("avx512f")));
 
 __attribute__((target("avx"))) static void wide(void)
 {
-	__m256d sum = CALL(wide, _mm256_set_pd(1, 2, 3, 4), _mm256_set_pd(10, 20, 30, 40));
-	double got[4];
+	ymm got = CALL(wide, ((ymm){ 4, 3, 2, 1 }), ((ymm){ 40, 30, 20, 10 }));
 
-	_mm256_storeu_pd(got, sum);
 	CHECK(got[0] == 44 && got[1] == 33 && got[2] == 22 && got[3] == 11);
 }
 
 __attribute__((target("avx512f"))) static void widest(void)
 {
-	__m512d sum = CALL(widest, _mm512_set_pd(1, 2, 3, 4, 5, 6, 7, 8), _mm512_set1_pd(100));
-	double got[8];
+	zmm got = CALL(widest, ((zmm){ 8, 7, 6, 5, 4, 3, 2, 1 }), (zmm){} + 100);
 
-	_mm512_storeu_pd(got, sum);
 	for (int i = 0; i < 8; i++)
 		CHECK(got[i] == 108 - i);
 }

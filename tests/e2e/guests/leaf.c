@@ -5,10 +5,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
 struct pair { long a, b; };
 struct mixed { double d; long n; };
 struct large { long n[9]; };
@@ -40,11 +36,10 @@ long double leaf_long_double(long double x) { return x / 3; }
 double complex leaf_complex(double complex x) { return x * I; }
 long double complex leaf_long_complex(long double x) { return x + 2 * x * I; }
 #ifdef __x86_64__
-__attribute__((target("avx"))) __m256d leaf_wide(__m256d a, __m256d b) { return _mm256_add_pd(a, b); }
-__attribute__((target("avx512f"))) __m512d leaf_widest(__m512d a, __m512d b)
-{
-	return _mm512_add_pd(a, b);
-}
+typedef double ymm __attribute__((vector_size(32)));
+typedef double zmm __attribute__((vector_size(64)));
+__attribute__((target("avx"))) ymm leaf_wide(ymm a, ymm b) { return a + b; }
+__attribute__((target("avx512f"))) zmm leaf_widest(zmm a, zmm b) { return a + b; }
 #endif
 void leaf_back(void (*function)(void *), void *argument) { function(argument); }
 int leaf_deep(int (*function)(int), int n) { return function(n); }

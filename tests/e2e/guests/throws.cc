@@ -6,8 +6,7 @@
  */
 #include <cstdio>
 #include <cstdlib>
-#include <stdexcept>
-#include <string>
+#include <exception>
 
 extern "C" {
 int leaf_plain(int n);
@@ -25,6 +24,11 @@ struct Job {
 	bool again;
 };
 
+struct Number : std::exception {
+	explicit Number(int n) : number(n) {}
+	int number;
+};
+
 static void call(void (*function)(void *), void *argument)
 {
 	back++;
@@ -37,7 +41,7 @@ static void work(void *argument)
 	Guard guard;
 
 	if (job.depth-- == 0)
-		throw std::runtime_error(std::to_string(job.catch_at));
+		throw Number(job.catch_at);
 	if (job.depth + 1 != job.catch_at) {
 		call(work, &job);
 		return;
@@ -47,7 +51,7 @@ static void work(void *argument)
 	} catch (const std::exception &e) {
 		caught++;
 		plain++, leaf_plain(2);
-		if (atoi(e.what()) != job.catch_at)
+		if (static_cast<const Number &>(e).number != job.catch_at)
 			exit(1);
 		if (job.again)
 			throw;
@@ -67,7 +71,7 @@ int main(int argc, char **argv)
 			expected++;
 			if (job.again || job.catch_at > job.depth || job.catch_at == 0)
 				return 1;
-		} catch (const std::runtime_error &) {
+		} catch (const Number &) {
 			expected++;
 			if (!job.again && job.catch_at <= job.depth && job.catch_at > 0)
 				return 1;
