@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
+#include "lib/base/text.h"
 #include "lib/profile/tree.h"
 #include "tools/cmds.h"
 #include "tools/graph_arcs.h"
@@ -181,9 +182,9 @@ static int print(struct graph *graph)
 	if (print_tree(graph) != 0)
 		return reading_failed(&graph->reading, -ENOMEM);
 	if (graph->tree.missed)
-		cli_say("%" PRIu64 " calls are left out: there are more call paths than it can "
+		cli_say("%" PRIu64 " %s left out: there are more call paths than it can "
 			"hold; --depth, --filter and --notrace make them fewer",
-			graph->tree.missed);
+			graph->tree.missed, text_one(graph->tree.missed, "call is", "calls are"));
 	if (graph->arcs.count)
 		graph_arcs_all(&graph->arcs, graph->json);
 	if (!graph->tree.count && !graph->arcs.count)

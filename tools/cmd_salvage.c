@@ -113,7 +113,7 @@ static int gather(void *arg, const struct place_session *session)
 static void print_size(uint64_t bytes)
 {
 	if (bytes < 1000)
-		printf("%" PRIu64 " bytes", bytes);
+		printf("%" PRIu64 " %s", bytes, text_one(bytes, "byte", "bytes"));
 	else if (bytes < 1000000)
 		printf("%" PRIu64 " kB", (bytes + 500) / 1000);
 	else
@@ -140,7 +140,7 @@ static void report(const struct place_session *session, const struct collect_del
 	escape_tame(command);
 	printf("recovered ");
 	print_count(delivery->messages);
-	printf(" message%s (", delivery->messages == 1 ? "" : "s");
+	printf(" %s (", text_one(delivery->messages, "message", "messages"));
 	print_size(delivery->bytes);
 	printf(") of %s, said until %s\n", command, when);
 	fflush(stdout);
@@ -224,8 +224,10 @@ static int deliver(const struct salvage *s, const struct place_session *session)
 				strerror(-result));
 		return 0;
 	}
-	cli_say("%s: %" PRIu64 " bytes are not with the sinks yet; try again, or deliver them "
-		"elsewhere with --to", session->dir, o.delivery.undelivered_bytes);
+	cli_say("%s: %" PRIu64 " %s not with the sinks yet; try again, or deliver the rest "
+		"elsewhere with --to",
+		session->dir, o.delivery.undelivered_bytes,
+		text_one(o.delivery.undelivered_bytes, "byte is", "bytes are"));
 	return 1;
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "lib/base/array.h"
+#include "lib/base/text.h"
 #include "lib/profile/export.h"
 #include "lib/profile/messages.h"
 #include "lib/session/session.h"
@@ -242,8 +243,8 @@ static int show(const struct wish *wish)
 	fflush(stdout);
 	if (dir.torn)
 		cli_say("%u %s of the trace %s cannot be read, and %s left out; the first: %s",
-			dir.torn, dir.torn == 1 ? "place" : "places", dir.path,
-			dir.torn == 1 ? "was" : "were", dir.trouble);
+			dir.torn, text_one(dir.torn, "place", "places"), dir.path,
+			text_one(dir.torn, "was", "were"), dir.trouble);
 	trace_dir_close(&dir);
 	return status;
 }

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+#include "lib/base/text.h"
 #include "tools/json.h"
 #include "tools/units.h"
 
@@ -14,7 +15,7 @@ void figures_text(FILE *to, const struct timer_figures *f)
 		max[UNITS_TEXT];
 
 	fprintf(to, "%s %s, %s in all, %s on average, from %s to %s", units_count(count, f->count),
-		f->count == 1 ? "time" : "times", units_ns(total, f->total_ns),
+		text_one(f->count, "time", "times"), units_ns(total, f->total_ns),
 		units_ns(avg, f->avg_ns), units_ns(min, f->min_ns), units_ns(max, f->max_ns));
 }
 

@@ -211,10 +211,10 @@ static void put_unseen(const struct inspect *i)
 	}
 	if (sum.count) {
 		text_u64(&t, sum.count);
-		text_str(&t, sum.count == 1 ? " system call" : " system calls");
+		text_str(&t, text_one(sum.count, " system call", " system calls"));
 		text_str(&t, " beside libc's (");
 		text_u64(&t, sum.writes);
-		text_str(&t, sum.writes == 1 ? " writes, " : " write, ");
+		text_str(&t, text_one(sum.writes, " writes, ", " write, "));
 		text_u64(&t, sum.unknown);
 		text_str(&t, " unknown)");
 	}

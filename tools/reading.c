@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/text.h"
 #include "lib/format/escape.h"
 #include "lib/profile/samples.h"
 #include "lib/session/process.h"
@@ -186,9 +187,9 @@ static void tell_deaths(const struct reading *reading, FILE *to)
 	if (reading->death_count > READING_DEATHS) {
 		size_t more = reading->death_count - READING_DEATHS;
 		if (to)
-			fprintf(to, "and %zu threads more\n", more);
+			fprintf(to, "and %zu %s more\n", more, text_one(more, "thread", "threads"));
 		else
-			cli_say("and %zu threads more died", more);
+			cli_say("and %zu %s more died", more, text_one(more, "thread", "threads"));
 	}
 }
 
@@ -205,8 +206,8 @@ static void tell_samples(const struct samples *s)
 
 	for (unsigned i = 0; i < sizeof reasons / sizeof *reasons; i++) {
 		if (s->gaps[i])
-			cli_say("%s samples are missing: %s", units_count(count, s->gaps[i]),
-				reasons[i]);
+			cli_say("%s %s missing: %s", units_count(count, s->gaps[i]),
+				text_one(s->gaps[i], "sample is", "samples are"), reasons[i]);
 		else if (s->gap_places[i])
 			cli_say("some samples are missing: %s", reasons[i]);
 	}
@@ -221,13 +222,14 @@ static void tell_filtered(const struct reading *reading)
 	char count[UNITS_TEXT];
 
 	for (size_t i = 0; i < reading->muted_count; i++)
-		cli_say("%s was not recorded any more after %s calls: that would have exceeded "
+		cli_say("%s was not recorded any more after %s %s: that would have exceeded "
 			"the budget (--stamp-budget)",
-			reading->muted[i].name, units_count(count, reading->muted[i].calls));
+			reading->muted[i].name, units_count(count, reading->muted[i].calls),
+			text_one(reading->muted[i].calls, "call", "calls"));
 	if (dir->unfiltered)
-		cli_say("all functions of %u module%s were recorded, whatever the filter says: it "
+		cli_say("all functions of %u %s were recorded, whatever the filter says: it "
 			"could not be found out what they are called: %s",
-			dir->unfiltered, dir->unfiltered > 1 ? "s" : "",
+			dir->unfiltered, text_one(dir->unfiltered, "module", "modules"),
 			strerror(dir->unfiltered_error));
 }
 
@@ -247,11 +249,15 @@ void reading_tell(struct reading *reading, FILE *deaths)
 		if (!reading->gaps[i].places)
 			continue;
 		if (reading->gaps[i].records)
-			cli_say("%s records are missing: %s",
-				units_count(count, reading->gaps[i].records), gap_reasons[i]);
+			cli_say("%s %s missing: %s",
+				units_count(count, reading->gaps[i].records),
+				text_one(reading->gaps[i].records, "record is", "records are"),
+				gap_reasons[i]);
 		else
-			cli_say("something is missing in %s places: %s",
-				units_count(count, reading->gaps[i].places), gap_reasons[i]);
+			cli_say("something is missing in %s %s: %s",
+				units_count(count, reading->gaps[i].places),
+				text_one(reading->gaps[i].places, "place", "places"),
+				gap_reasons[i]);
 	}
 	if (dir->samples)
 		tell_samples(dir->samples);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/text.h"
 #include "lib/collect/checkpoint.h"
 #include "tools/cli.h"
 
@@ -95,7 +96,8 @@ void remains_announce(void)
 		return;
 	remains_time(when, search.said_ns);
 	if (search.found > 1)
-		snprintf(more, sizeof more, ", as may %u others", search.found - 1);
+		snprintf(more, sizeof more, ", as may %u %s", search.found - 1,
+			 text_one(search.found - 1, "other", "others"));
 	cli_say("a session of %s that died after %s may still hold messages%s; `hark salvage` "
 		"delivers them", search.command, when, more);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/base/level.h"
+#include "lib/base/text.h"
 #include "lib/format/escape.h"
 #include "tools/figures.h"
 #include "tools/replay.h"
@@ -231,7 +232,8 @@ static void put_gap(const struct replay *r, const struct mark *mark)
 	paint(r, "\033[33m");
 	fputs("⚠ ", r->to);
 	if (mark->id)
-		fprintf(r->to, "%" PRIu64 " records are missing here", mark->id);
+		fprintf(r->to, "%" PRIu64 " %s missing here", mark->id,
+			text_one(mark->id, "record is", "records are"));
 	else
 		fputs("records are missing here", r->to);
 	fprintf(r->to, "%s%s", *why ? ": " : "", why);

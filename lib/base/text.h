@@ -57,6 +57,11 @@ void text_hex(struct text *t, uint64_t value);
 void text_padded(struct text *t, uint64_t value, unsigned digits);
 	/* decimal with leading zeros, at least `digits` wide */
 
+static inline const char *text_one(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many; /* "message", "messages"; "is", "are" */
+}
+
 const char *text_cstr(struct text *t);
 	/* Ends the text with a NUL (in place of the last byte where the buffer is full) and
 	 * returns it. cap must be at least 1. */

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "lib/base/text.h"
 #include "lib/collect/collector.h"
 #include "lib/session/lost.h"
 
@@ -125,10 +126,11 @@ static bool announce(struct collector *c, unsigned reason, uint32_t not_now)
 			if (left & 1u << i && same(c->state.told[i][reason], known))
 				alike |= 1u << i;
 		left &= ~alike;
-		uint64_t messages = all.messages - known.messages;
-		snprintf(text, sizeof text, "%llu message%s (%llu bytes) lost: %s",
-			 (unsigned long long)messages, messages == 1 ? "" : "s",
-			 (unsigned long long)(all.bytes - known.bytes), lost_sentence(reason));
+		uint64_t messages = all.messages - known.messages, bytes = all.bytes - known.bytes;
+		snprintf(text, sizeof text, "%llu %s (%llu %s) lost: %s",
+			 (unsigned long long)messages, text_one(messages, "message", "messages"),
+			 (unsigned long long)bytes, text_one(bytes, "byte", "bytes"),
+			 lost_sentence(reason));
 		end_lines(c, alike);
 		uint32_t told = deliver_note(c, LEVEL_WARNING, text, alike);
 		untold |= alike & ~told;

@@ -13,6 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "lib/base/text.h"
+
 __attribute__((format(printf, 3, 4)))
 static void judge(struct verdict *v, enum verdict_answer answer, const char *format, ...)
 {
@@ -113,13 +115,14 @@ static void judge_syscalls(struct verdict *v, const struct binary *b,
 	const char *in = s == &b->syscalls ? "" : "in ";
 	if (s->writes)
 		judge(v, VERDICT_PARTLY,
-		      "makes system calls that write %s%s, past all hooks (in %u place%s); what "
-		      "goes through glibc is heard", in, who, s->writes, s->writes == 1 ? "" : "s");
+		      "makes system calls that write %s%s, past all hooks (in %u %s); what "
+		      "goes through glibc is heard", in, who, s->writes,
+		      text_one(s->writes, "place", "places"));
 	else if (s->unknown)
 		judge(v, VERDICT_PARTLY,
-		      "makes system calls %s%s, past all hooks, which may write (in %u place%s); "
+		      "makes system calls %s%s, past all hooks, which may write (in %u %s); "
 		      "what goes through glibc is heard", in, who, s->unknown,
-		      s->unknown == 1 ? "" : "s");
+		      text_one(s->unknown, "place", "places"));
 	else if (s->unsure)
 		judge(v, VERDICT_PARTLY,
 		      "may make system calls %s%s: libZydis.so.4.0, which could tell, is not here, "
@@ -203,8 +206,8 @@ static void judge_calls(struct verdict *v, const struct binary *b, const struct 
 	else if (!slots)
 		judge(v, VERDICT_NO, "calls no function of a library");
 	else
-		judge(v, VERDICT_YES, "calls %u function%s of libraries through slots", slots,
-		      slots == 1 ? "" : "s");
+		judge(v, VERDICT_YES, "calls %u %s of libraries through slots", slots,
+		      text_one(slots, "function", "functions"));
 }
 
 /* Samples come from outside, so that what the shim hears does not matter; but the kernel ends all watching

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "lib/base/text.h"
 #include "lib/profile/export.h"
 #include "lib/profile/paths.h"
 
@@ -72,9 +73,10 @@ static int folded_close(struct export *e)
 			put_line(e->to, paths, at);
 	if (paths->hidden)
 		snprintf(e->note, sizeof e->note,
-			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are "
+			 "%" PRIu64 " %s, deeper than %d levels or on too many paths, %s "
 			 "counted with their callers",
-			 paths->hidden, MOST);
+			 paths->hidden, text_one(paths->hidden, "call", "calls"), MOST,
+			 text_one(paths->hidden, "is", "are"));
 	paths_fini(paths);
 	free(paths);
 	return 0;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "lib/base/text.h"
 #include "lib/profile/export.h"
 #include "lib/profile/paths.h"
 #include "lib/profile/proto.h"
@@ -240,9 +241,10 @@ static int pprof_close(struct export *e)
 		put_profile(e);
 	if (p->paths.hidden)
 		snprintf(e->note, sizeof e->note,
-			 "%" PRIu64 " calls, deeper than %d levels or on too many paths, are "
+			 "%" PRIu64 " %s, deeper than %d levels or on too many paths, %s "
 			 "counted with their callers",
-			 p->paths.hidden, MOST);
+			 p->paths.hidden, text_one(p->paths.hidden, "call", "calls"), MOST,
+			 text_one(p->paths.hidden, "is", "are"));
 	errno = 0;
 	int rc = gzclose(p->to) == Z_OK ? 0 : errno ? -errno : -EIO;
 	paths_fini(&p->paths);
