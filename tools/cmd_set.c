@@ -6,16 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/level.h"
 #include "lib/session/rules.h"
 #include "lib/session/session.h"
 #include "tools/cmds.h"
 #include "tools/data.h"
 #include "tools/pick.h"
 
-enum { SET_CHANGES = 16 };
+enum { SET_CHANGES = 16, AS_IT_IS = -2 };
 
 struct set {
-	int mode;                  /* enum stamp_mode; -1: as it is */
+	int mode;                  /* enum stamp_mode; AS_IT_IS */
+	int stack;                 /* enum level; AS_IT_IS */
 	bool rules;                /* some of them change */
 	const char *changes[SET_CHANGES];
 	unsigned count;
@@ -138,6 +140,17 @@ static int change_rules(const struct place_session *found, struct control *c, co
 
 /* ---- all of it --------------------------------------------------------------------------------- */
 
+/* By one word, which all calls of functions look at. */
+static void change_stamps(struct control *c, const struct set *set)
+{
+	uint32_t word = atomic_load(&c->stamp), next;
+
+	do {
+		uint32_t mode = set->mode < 0 ? word & STAMP_MODE : (uint32_t)set->mode;
+		next = ((word & ~(uint32_t)STAMP_MODE) + STAMP_CHANGE) | mode;
+	} while (!atomic_compare_exchange_weak(&c->stamp, &word, next));
+}
+
 static int change(const struct place_session *found, const struct set *set)
 {
 	struct session session;
@@ -151,15 +164,28 @@ static int change(const struct place_session *found, const struct set *set)
 		error = make_trace(found, session.control->trace);
 	if (!error && set->rules)
 		error = change_rules(found, session.control, set);
-	if (!error) {
-		uint32_t word = atomic_load(&session.control->stamp), next;
-		do {
-			uint32_t mode = set->mode < 0 ? word & STAMP_MODE : (uint32_t)set->mode;
-			next = ((word & ~(uint32_t)STAMP_MODE) + STAMP_CHANGE) | mode;
-		} while (!atomic_compare_exchange_weak(&session.control->stamp, &word, next));
-	}
+	if (!error && (set->mode != AS_IT_IS || set->rules))
+		change_stamps(session.control, set);
+	if (!error && set->stack != AS_IT_IS)
+		atomic_store(&session.control->stack, set->stack);
 	session_leave(&session);
 	return error;
+}
+
+static int take_stack(struct set *set, const char *value)
+{
+	static struct config scratch;
+	const struct setting *setting = config_option("--stack");
+	struct config_problem problem;
+
+	if (strcmp(value, "off") == 0)
+		value = level_name(LEVEL_NONE);
+	if (config_set(&scratch, setting, setting->key, value, &problem) != 0) {
+		cli_say("%s", problem.text);
+		return -EINVAL;
+	}
+	set->stack = scratch.stack;
+	return 0;
 }
 
 static int take_change(struct set *set, const char *word)
@@ -170,6 +196,8 @@ static int take_change(struct set *set, const char *word)
 		set->mode = mode_of(word + 6);
 		if (set->mode >= 0)
 			return 0;
+	} else if (strncmp(word, "stack=", 6) == 0) {
+		return take_stack(set, word + 6);
 	} else if (set_row(word) && set->count < SET_CHANGES) {
 		if (take(&scratch, word) != 0)
 			return -EINVAL;
@@ -178,7 +206,8 @@ static int take_change(struct set *set, const char *word)
 		return 0;
 	}
 	cli_say("%s: no such change; accepted: stamp=off, stamp=trace, stamp=profile, "
-		"stamp=flight, filter=GLOBS, notrace=GLOBS, depth=N, min-time=D, stamp-budget=P",
+		"stamp=flight, filter=GLOBS, notrace=GLOBS, depth=N, min-time=D, stamp-budget=P, "
+		"stack=LEVEL, stack=off",
 		word);
 	return -EINVAL;
 }
@@ -186,7 +215,7 @@ static int take_change(struct set *set, const char *word)
 int cmd_set(struct cli *cli)
 {
 	static struct place_session found;
-	struct set set = { .mode = -1 };
+	struct set set = { .mode = AS_IT_IS, .stack = AS_IT_IS };
 	const char *pid = NULL;
 	enum cli_found got;
 	unsigned words = 0;

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/base/level.h"
+#include "lib/base/text.h"
 #include "lib/format/escape.h"
 #include "lib/session/lost.h"
 #include "lib/session/session.h"
@@ -99,12 +101,24 @@ static void print_json(const struct sight *sight)
 	json_number(stdout, ",", "messages", c->messages);
 	json_number(stdout, ",", "bytes", c->message_bytes);
 	json_number(stdout, ",", "records", c->records);
+	json_pair(stdout, ",", "stack", level_name((enum level)c->stack));
 	print_json_lost(c);
 	json_number(stdout, ",", "queue_depth", sight->waiting_bytes);
 	json_number(stdout, ",", "ring_bytes", sight->ring_bytes);
 	json_number(stdout, ",", "restarts", c->restarts);
 	print_json_sinks(c);
 	printf("}\n");
+}
+
+static const char *bytes(uint64_t count)
+{
+	return text_one(count, "byte", "bytes");
+}
+
+static void print_messages(uint64_t count, uint64_t count_bytes)
+{
+	printf("%" PRIu64 " %s (%" PRIu64 " %s)", count, text_one(count, "message", "messages"),
+	       count_bytes, bytes(count_bytes));
 }
 
 static void print_text_sinks(const struct control *c)
@@ -119,14 +133,15 @@ static void print_text_sinks(const struct control *c)
 		escape_tame(s.spec);
 		escape_tame(s.state);
 		printf("sink       %s\n", s.spec);
-		printf("             %s%s%s, %" PRIu64 " messages (%" PRIu64
-		       " bytes) written, %" PRIu64 " bytes queued\n",
-		       s.state, error ? ": " : "", error ? error : "", s.written_frames,
-		       s.written_bytes, s.queued_bytes);
-		if (s.lost_messages || s.reconnects)
-			printf("             %" PRIu64 " messages (%" PRIu64
-			       " bytes) lost, %" PRIu64 " reconnects\n",
-			       s.lost_messages, s.lost_bytes, s.reconnects);
+		printf("             %s%s%s, ", s.state, error ? ": " : "", error ? error : "");
+		print_messages(s.written_frames, s.written_bytes);
+		printf(" written, %" PRIu64 " %s queued\n", s.queued_bytes, bytes(s.queued_bytes));
+		if (!s.lost_messages && !s.reconnects)
+			continue;
+		printf("             ");
+		print_messages(s.lost_messages, s.lost_bytes);
+		printf(" lost, %" PRIu64 " %s\n", s.reconnects,
+		       text_one(s.reconnects, "reconnect", "reconnects"));
 	}
 }
 
@@ -137,18 +152,23 @@ static void print_text(const struct sight *sight)
 	char when[32];
 
 	remains_time(when, (int64_t)c->started_ns);
-	printf("session    %" PRId32 ", since %s, %" PRIu32 " processes now\n", c->first_pid, when,
-	       c->process_count);
-	printf("collector  %" PRId32 ", restarted %" PRIu32 " times\n", c->collector_pid,
-	       c->restarts);
-	printf("messages   %" PRIu64 " (%" PRIu64 " bytes)\n", c->messages, c->message_bytes);
+	printf("session    %" PRId32 ", since %s, %" PRIu32 " %s now\n", c->first_pid, when,
+	       c->process_count, text_one(c->process_count, "process", "processes"));
+	printf("collector  %" PRId32 ", restarted %" PRIu32 " %s\n", c->collector_pid, c->restarts,
+	       text_one(c->restarts, "time", "times"));
+	printf("messages   %" PRIu64 " (%" PRIu64 " %s)\n", c->messages, c->message_bytes,
+	       bytes(c->message_bytes));
+	if ((unsigned)c->stack < LEVEL_NR)
+		printf("stacks     of messages of level %s or worse\n",
+		       level_name((enum level)c->stack));
 	printf("ring       %" PRIu64 " of %" PRIu64 " bytes wait for the collector\n",
 	       sight->waiting_bytes, sight->ring_bytes);
 	for (unsigned i = 0; i < LOST_NR; i++) {
 		if (!c->lost[i].messages)
 			continue;
-		printf("lost       %" PRIu64 " messages (%" PRIu64 " bytes): %s\n",
-		       c->lost[i].messages, c->lost[i].bytes, lost_sentence(i));
+		printf("lost       ");
+		print_messages(c->lost[i].messages, c->lost[i].bytes);
+		printf(": %s\n", lost_sentence(i));
 		any = true;
 	}
 	if (!any)

@@ -134,6 +134,11 @@ def ps_and_stats(home, expect):
     expect(os.path.isdir(row["dir"]), row["dir"])
     expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", row["started"]), row["started"])
     say(child, "one")
+    text = cli.wait_for(lambda: next((t for t in [home.run("stats", str(child.pid)).stdout]
+                                      if "messages   1 (3 bytes)\n" in t and
+                                      "open, 1 message (" in t), None))
+    expect(not re.search(r"\b1 (messages|bytes|processes|times|reconnects)\b", text), text)
+    expect(re.search(r"^session .* 1 process now$", text, re.M), text)
     say(child, "ERROR two")
     expect.same(home.run("drain", "--timeout", "30s", str(child.pid)).returncode, 0, "drain")
     expect.same([m["msg"] for m in cli.harness.read_messages(out)], ["one", "ERROR two"], "drained")

@@ -147,6 +147,50 @@ def small_ring(home, expect):
 
 
 @cli.case
+def changed(home, expect):
+    """hark set PID stack=…: in a session that began without, and off again; what is refused"""
+    program = built(home)
+    out = os.path.join(home.top, "out.json")
+    child = home.start("run", "--to", f"file:{out}?format=json", "--", "sh", "-c",
+                       f"while read x; do {program} $x; echo; done")
+    home.session(child.pid)
+    seen = []
+
+    def level(*change):
+        if change:
+            done = home.run("set", str(child.pid), *change)
+            expect.same((done.returncode, done.stdout, done.stderr), (0, "", ""), change)
+        return json.loads(home.run("stats", "--json", str(child.pid)).stdout)["stack"]
+
+    def stack(way):
+        for _ in range(5):  # names may come too late, on a machine with much else to do
+            child.stdin.write(way + "\n")
+            child.stdin.flush()
+            child.stdout.readline()
+            expect.same(home.run("drain", "--timeout", "30s", str(child.pid)).returncode, 0, "drain")
+            with open(out, encoding="utf-8") as file:
+                new = [json.loads(line) for line in file][len(seen):]
+            seen.extend(new)
+            names = functions(new[0])
+            if not names or names[-1] == "main":
+                break
+        return names[-3:]
+
+    expect.same((level(), stack("write")), ("none", []), "as it began")
+    expect("stacks" not in home.run("stats").stdout, "none, as text")
+    expect.same((level("stack=warning"), stack("write")), ("warning", CHAIN), "stack=warning")
+    expect("stacks     of messages of level warning or worse\n" in home.run("stats").stdout, "as text")
+    expect.same((level("stack=crit"), stack("write")), ("crit", []), "stack=crit")
+    expect.same((level("stack=err"), stack("write")), ("error", CHAIN), "stack=err")
+    expect.same((level("stack=off"), stack("write")), ("none", []), "stack=off")
+    for wrong in ("stack=", "stack=loud", "stack=7"):
+        expect.refused(home.run("set", str(child.pid), wrong), 125, "stack", "warning")
+    expect.same(level(), "none", "after what was refused")
+    child.stdin.close()
+    child.wait(cli.LIMIT)
+
+
+@cli.case
 def traces(home, expect):
     """read back from a trace"""
     program = built(home, "-finstrument-functions")
