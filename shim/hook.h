@@ -15,6 +15,10 @@ void hook_fd_received(const struct msghdr *message);
 	/* The message has come, perhaps with descriptors. */
 void hook_abort(void);
 	/* Where SIGABRT has its default disposition: reports libc's last words before dying of it. */
+bool hook_abort_is_hidden(void);
+	/* whether the handler of SIGABRT is ours, and the program believes that there is none */
+void hook_abort_yield(void);
+	/* it has one of its own now */
 bool hook_stdio_pending(void);
 	/* Whether a stream still holds something that will be captured when it is flushed. */
 void hook_exit_settle(void);

@@ -101,46 +101,12 @@ void hook_abort(void)
 		atomic_store(&ours, 1);
 }
 
-HOOKED int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+bool hook_abort_is_hidden(void)
 {
-	if (__builtin_expect(number != SIGABRT || !atomic_load(&ours), 1))
-		return REAL(sigaction)(number, action, old);
-	bool standard = action && !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL;
-	if (action && !standard) {
-		int result = REAL(sigaction)(number, action, NULL);
-		if (result != 0)
-			return result;
-		atomic_store(&ours, 0);
-	}
-	if (old)
-		*old = (struct sigaction){ .sa_handler = SIG_DFL };
-	return 0;
+	return atomic_load(&ours);
 }
-HOOKED_AS(__sigaction, sigaction);
 
-HOOKED sighandler_t signal(int number, sighandler_t handler)
+void hook_abort_yield(void)
 {
-	bool hidden = number == SIGABRT && atomic_load(&ours);
-	if (hidden && handler == SIG_DFL)
-		return SIG_DFL;
-	sighandler_t before = REAL(signal)(number, handler);
-	if (!hidden || before == SIG_ERR)
-		return before;
 	atomic_store(&ours, 0);
-	return SIG_DFL;
 }
-HOOKED_AS(bsd_signal, signal);
-HOOKED_AS(ssignal, signal);
-
-HOOKED sighandler_t __sysv_signal(int number, sighandler_t handler)
-{
-	bool hidden = number == SIGABRT && atomic_load(&ours);
-	if (hidden && handler == SIG_DFL)
-		return SIG_DFL;
-	sighandler_t before = REAL(__sysv_signal)(number, handler);
-	if (!hidden || before == SIG_ERR)
-		return before;
-	atomic_store(&ours, 0);
-	return SIG_DFL;
-}
-HOOKED_AS(sysv_signal, __sysv_signal);

@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <signal.h>
 #include <spawn.h>
+#include <pthread.h>
 #include <pty.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <termios.h>
+#include <threads.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -42,6 +44,7 @@
 #undef putc_unlocked
 
 /* what the compiler calls, and no header declares */
+void __monstartup(unsigned long low, unsigned long high);
 void __cyg_profile_func_enter(void *function, void *call_site);
 void __cyg_profile_func_exit(void *function, void *call_site);
 

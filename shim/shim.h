@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #include "lib/session/session.h"
 
@@ -142,6 +143,10 @@ void stack_begin(void);
 int stack_append(const struct record_info *info, const struct iovec *parts, unsigned count);
 	/* A message together with its call path, where that is wanted and can be had without waiting: as
 	 * ring_append(). 1: nothing was appended, and the caller does it. Async-signal-safe. */
+int stack_interrupted(struct ring *ring, struct ring_author *author, const struct record_info *info,
+		      const ucontext_t *at);
+	/* The stack of who was interrupted by a signal, into a ring that is not waited for: as
+	 * ring_append(). Async-signal-safe. */
 void stack_unloaded(void);
 	/* A module may have gone, and another come in its place. */
 

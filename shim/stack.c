@@ -233,7 +233,8 @@ static uint64_t word_at(const struct span *span, uintptr_t at, const uint64_t *w
 	return at + i * sizeof word >= span->ours && may_be_address(word) ? word : 0;
 }
 
-/* How much of a span `room` bytes hold. What modules the addresses lie in, the collector is told here. */
+/* How much of a span `room` bytes hold. What modules the addresses lie in, the collector is told here,
+ * unless seen is NULL. */
 static void measure(const struct span *span, size_t *room, struct record_stack_piece *piece,
 		    struct stack_seen *seen)
 {
@@ -252,7 +253,7 @@ static void measure(const struct span *span, size_t *room, struct record_stack_p
 		for (unsigned i = 0; i < GROUP; i++) {
 			uint64_t word = word_at(span, at, words, i);
 			kept += word != 0;
-			if (word && word - span->from >= span->to - span->from)
+			if (seen && word && word - span->from >= span->to - span->from)
 				stack_module(seen, word);
 		}
 		size_t need = (1 + kept) * sizeof(uint64_t);
@@ -309,6 +310,16 @@ static void make(void *argument, char *to)
 	for (unsigned i = 0; i < m->count; i++) {
 		memcpy(to, m->parts[i].iov_base, m->parts[i].iov_len);
 		to += m->parts[i].iov_len;
+	}
+}
+
+static void measure_all(struct made *m, size_t room, struct stack_seen *seen)
+{
+	m->head.bytes = sizeof m->head;
+	for (unsigned i = 0; i < m->head.pieces; i++) {
+		struct record_stack_piece *p = &m->head.piece[i];
+		measure(&m->span[i], &room, p, seen);
+		m->head.bytes += (uint32_t)((p->words / GROUP + p->kept) * sizeof(uint64_t));
 	}
 }
 
@@ -379,14 +390,48 @@ int stack_append(const struct record_info *info, const struct iovec *parts, unsi
 	m.span[0].ours = (uintptr_t)__builtin_frame_address(0) - SAVED_BYTES;
 	stack_modules_begin(&seen);
 	stack_module(&seen, m.head.pc);
-	m.head.bytes = sizeof m.head;
-	for (unsigned i = 0; i < m.head.pieces; i++) {
-		struct record_stack_piece *p = &m.head.piece[i];
-		measure(&m.span[i], &room, p, &seen);
-		m.head.bytes += (uint32_t)((p->words / GROUP + p->kept) * sizeof(uint64_t));
-	}
+	measure_all(&m, room, &seen);
 	with.flags |= RECORD_STACK;
 	int error = ring_append_made(&shim.session.ring, &shim_thread.author, &with, make, &m,
 				     m.head.bytes + (alone ? 0 : total), &policy);
 	return error || alone ? 1 : 0;
+}
+
+/* All of them: where a function has just begun, or is about to return, its caller's may be anywhere. */
+static void registers_of(struct record_stack *s, const ucontext_t *at)
+{
+#if defined(__x86_64__)
+	static const uint8_t number[] = { REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+					  REG_RBP, REG_RSP, REG_R8, REG_R9, REG_R10, REG_R11,
+					  REG_R12, REG_R13, REG_R14, REG_R15 };
+
+	s->machine = EM_X86_64;
+	s->pc = (uint64_t)at->uc_mcontext.gregs[REG_RIP];
+	for (unsigned i = 0; i < sizeof number; i++)
+		s->reg[i] = (uint64_t)at->uc_mcontext.gregs[number[i]];
+#else
+	s->machine = EM_AARCH64;
+	s->pc = at->uc_mcontext.pc;
+	for (unsigned i = 0; i < 31; i++)
+		s->reg[i] = at->uc_mcontext.regs[i];
+	s->reg[31] = at->uc_mcontext.sp;
+#endif
+}
+
+int stack_interrupted(struct ring *ring, struct ring_author *author, const struct record_info *info,
+		      const ucontext_t *at)
+{
+	static const struct ring_policy at_once = { .overflow = RING_LOSE_NEWEST };
+	struct made m = { .count = 0 };
+
+	registers_of(&m.head, at);
+#if defined(__x86_64__)
+	uintptr_t sp = m.head.reg[7];
+#else
+	uintptr_t sp = m.head.reg[31];
+#endif
+	m.head.pieces = (uint16_t)find_spans(sp, m.span);
+	m.span[0].ours = sp;
+	measure_all(&m, (ring_record_most(ring) - sizeof m.head) & ~(size_t)7, NULL);
+	return ring_append_made(ring, author, info, make, &m, m.head.bytes, &at_once);
 }

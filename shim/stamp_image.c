@@ -16,6 +16,7 @@
 #include "lib/stamp/event.h"
 #include "shim/plt.h"
 #include "shim/real.h"
+#include "shim/sample.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
@@ -209,6 +210,7 @@ HOOKED int dlclose(void *handle)
 		plt_unloaded();
 		stamp_unloaded();
 		stack_unloaded();
+		sample_unloaded();
 	}
 	return result;
 }

@@ -24,6 +24,7 @@
 #include "shim/hook.h"
 #include "shim/plt.h"
 #include "shim/real.h"
+#include "shim/sample.h"
 #include "shim/shim.h"
 #include "shim/stamp.h"
 
@@ -428,6 +429,7 @@ void shim_start(void)
 		hook_stdio_public = true;
 	hook_abort();
 	plt_begin();
+	sample_begin();
 	errno = saved;
 }
 

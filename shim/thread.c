@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "lib/base/sysio.h"
+#include "shim/sample.h"
 #include "shim/shim.h"
 
 _Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
@@ -97,8 +98,10 @@ who:
 	thread->epoch = epoch;
 	thread->author.pid = pid;
 	thread->author.tid = (uint32_t)sysio_gettid();
-	if (child)
+	if (child) {
 		introduce(JOIN_CHILD);
+		sample_child();
+	}
 }
 
 bool thread_original(void)

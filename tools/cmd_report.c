@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/profile/samples.h"
 #include "tools/cmds.h"
 #include "tools/difference.h"
 #include "tools/flat.h"
@@ -118,12 +119,27 @@ static void print_table(const struct flat *flat, bool sampled, const char *befor
 	}
 }
 
+/* Who looked at the stacks, how often, and whether he could have done so oftener. */
+static void print_source(const struct samples *s)
+{
+	const struct trace_samples *head = &s->head;
+	const uint64_t second = 1000000000;
+	bool timer = head->source == TRACE_SOURCE_TIMER, capped = head->period_ns == head->least_ns;
+
+	printf("\nsampled %s, %llu times a second of %s%s\n",
+	       timer ? "by timers in the program" : "by the kernel, from outside",
+	       (unsigned long long)((second + head->period_ns / 2) / head->period_ns),
+	       head->mode == TRACE_SAMPLE_WALL ? "each thread" : "each thread's processor time",
+	       capped ? ": at each tick of the kernel's, more cannot be had" : "");
+}
+
 static void print_rows(const struct flat *flat, bool json)
 {
-	bool calls = false;
+	bool calls = false, sampled = false;
 
 	for (size_t i = 0; i < flat->count; i++) {
 		calls |= !flat->rows[i].sampled;
+		sampled |= flat->rows[i].sampled;
 		if (json)
 			print_object(&flat->rows[i]);
 	}
@@ -131,6 +147,8 @@ static void print_rows(const struct flat *flat, bool json)
 		return;
 	print_table(flat, false, "");
 	print_table(flat, true, calls ? "\n" : "");
+	if (sampled)
+		print_source(flat->reading.dir.samples);
 }
 
 static int take_options(struct cli *cli, struct report *report)

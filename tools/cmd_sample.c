@@ -17,6 +17,12 @@ static int take_options(struct cli *cli, struct sampler_plan *plan)
 	while ((found = cli_next(cli)) == CLI_OPTION) {
 		if (strcmp(cli->option, "--data") == 0) {
 			plan->data = cli->value;
+		} else if (strcmp(cli->option, "--session") == 0) {
+			plan->session = cli->value;
+		} else if (strcmp(cli->option, "--by-kernel") == 0) {
+			plan->by = SAMPLE_BY_KERNEL;
+		} else if (strcmp(cli->option, "--by-timer") == 0) {
+			plan->by = SAMPLE_BY_TIMER;
 		} else if (strcmp(cli->option, "--wall") == 0) {
 			plan->wall = true;
 		} else if (strcmp(cli->option, "--on-exec") == 0) {
@@ -30,11 +36,12 @@ static int take_options(struct cli *cli, struct sampler_plan *plan)
 		}
 	}
 	if (found == CLI_END && plan->data && plan->pid && plan->rate &&
-	    plan->rate <= SAMPLER_RATE_MOST)
+	    plan->rate <= SAMPLER_RATE_MOST &&
+	    (plan->by != SAMPLE_BY_TIMER || (plan->session && !plan->wall)))
 		return 0;
 	if (found != CLI_WRONG)
-		cli_say("sample needs --data DIR, --pid P and --rate N; `hark run --sample` "
-			"starts it");
+		cli_say("sample needs --data DIR, --pid P and --rate N, and --by-timer needs "
+			"--session DIR and no --wall; `hark run --sample` starts it");
 	return -EINVAL;
 }
 

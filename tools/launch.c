@@ -15,6 +15,7 @@
 
 #include "lib/base/text.h"
 #include "lib/collect/collect.h"
+#include "lib/sample/by_timer.h"
 #include "lib/session/session.h"
 #include "tools/cli.h"
 #include "tools/data.h"
@@ -83,14 +84,33 @@ static bool wants_console(const struct config *config)
 	return false;
 }
 
+/* Timers in the program look once a tick at most. */
+static void tell_rate(const struct launch *l, const struct config *c)
+{
+	const uint64_t second = 1000000000;
+	struct session session;
+
+	if (session_join(&session, l->dir) != 0)
+		return;
+	uint64_t tick = by_timer_tick_ns();
+	if (atomic_load(&session.control->sample_ns) && second / c->sample_rate < tick)
+		cli_say("--sample: the program samples itself, by timers (the kernel %s), which "
+			"on this machine look %u times a second at most, not %u",
+			c->sample_by == SAMPLE_BY_TIMER ? "is not asked"
+							: "refuses perf_event_open",
+			(unsigned)(second / tick), c->sample_rate);
+	session_leave(&session);
+}
+
 /* Where nothing can be sampled, the program runs without. */
 static void start_sampler(const struct launch *l, const struct session_plan *plan,
 			  const char *trace)
 {
 	const struct config *c = plan->config;
 	char pid[16], rate[16], why[1200];
-	const char *argv[12] = { "hark", "sample", "--data", trace, "--pid", pid, "--rate", rate };
-	int n = 8;
+	const char *argv[16] = { "hark", "sample", "--data", trace, "--session", l->dir,
+				 "--pid", pid, "--rate", rate };
+	int n = 10;
 
 	snprintf(pid, sizeof pid, "%d", (int)plan->first_pid);
 	snprintf(rate, sizeof rate, "%u", c->sample_rate);
@@ -98,8 +118,14 @@ static void start_sampler(const struct launch *l, const struct session_plan *pla
 		argv[n++] = "--wall";
 	if (plan->first_pid == getpid()) /* it is we, until we become the program */
 		argv[n++] = "--on-exec";
+	if (c->sample_by == SAMPLE_BY_KERNEL)
+		argv[n++] = "--by-kernel";
+	if (c->sample_by == SAMPLE_BY_TIMER)
+		argv[n++] = "--by-timer";
 	if (collect_spawn_beside("sampler", l->program, argv, why, sizeof why) != 0)
 		cli_say("--sample: %s", why);
+	else
+		tell_rate(l, c);
 }
 
 int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,

@@ -356,29 +356,13 @@ static int take_calls(const struct taking *t)
 	return 0;
 }
 
-static int take_sample(const struct taking *t)
-{
-	bool wall = strncmp(t->value, "wall@", 5) == 0, off = strcmp(t->value, "off") == 0;
-	uint64_t rate = 0;
-
-	if (!off && !wall && strncmp(t->value, "cpu@", 4) != 0)
-		return config_refuse_as(t, -EINVAL, "no such kind of samples");
-	const char *number = strchr(t->value, '@');
-	int rc = off ? 0 : parse_u64(number + 1, t->s->least, t->s->most, &rate);
-	if (rc)
-		return config_refuse_as(t, rc, rc == -ERANGE ? "out of range" : "not a rate");
-	t->c->sample_rate = (unsigned)rate;
-	t->c->sample_wall = wall;
-	return 0;
-}
-
 static int (*const takers[])(const struct taking *) = {
 	[SETTING_CAPTURE] = take_capture, [SETTING_SINKS] = take_sinks,
 	[SETTING_LEVEL] = take_level, [SETTING_BOOL] = take_bool, [SETTING_FOLLOW] = take_follow,
 	[SETTING_OVERFLOW] = take_overflow, [SETTING_SIZE] = take_size,
 	[SETTING_DURATION] = take_amount, [SETTING_NUMBER] = take_amount,
 	[SETTING_PATH] = take_path, [SETTING_STAMP] = take_stamp,
-	[SETTING_CALLS] = take_calls, [SETTING_SAMPLE] = take_sample,
+	[SETTING_CALLS] = take_calls, [SETTING_SAMPLE] = config_take_sample,
 	[SETTING_GLOBS] = config_take_globs, [SETTING_PERCENT] = config_take_percent,
 };
 

@@ -16,6 +16,9 @@
 #include "lib/base/level.h"
 #include "lib/config/spec.h"
 
+/* Who takes samples: the kernel or, where it refuses, timers in the program; or one of them alone. */
+enum sample_by { SAMPLE_BY_ANY, SAMPLE_BY_KERNEL, SAMPLE_BY_TIMER };
+
 enum { CONFIG_SINKS = 16, CONFIG_FDS = 16, FLIGHT_PRESET = 256 << 10 };
 
 struct capture_set {
@@ -45,6 +48,7 @@ struct config {
 	char calls[1024];          /* globs separated by commas */
 	unsigned sample_rate;      /* samples a second; 0: none */
 	bool sample_wall;          /* of the time in which threads wait, too */
+	enum sample_by sample_by;
 	uint64_t snapshots;
 	char filter[FILTER_TEXT], notrace[FILTER_TEXT]; /* "": none */
 	uint64_t depth;            /* 0: all */

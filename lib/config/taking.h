@@ -29,5 +29,6 @@ int config_take_number(const struct taking *t, int (*parse)(const char *, uint64
 	/* 0, or refused: within the setting's bounds */
 int config_take_globs(const struct taking *t);
 int config_take_percent(const struct taking *t);
+int config_take_sample(const struct taking *t);
 
 #endif

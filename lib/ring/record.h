@@ -54,6 +54,7 @@ enum record_kind {
 	RECORD_IMAGE,   /* the process is about to become, or start, the program of that path */
 	RECORD_STAMP,   /* hark_stamp(): struct record_stamp, text */
 	RECORD_MODULE,  /* a file that is loaded in the process: struct record_module, build-id, path */
+	RECORD_SAMPLE,  /* in the ring of samples: struct record_stack; detail: periods that it stands for */
 	RECORD_KIND_NR
 };
 
@@ -86,6 +87,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(long) == 8 &&
 /* A JOIN of a process that did not exist before, as forks make them; not of one that was renamed, or
  * of its next image. */
 enum { JOIN_CHILD = 1 };
+/* In the ring of samples: a thread that did not exist before. Nothing follows. */
+enum { JOIN_THREAD = 2 };
 
 struct record_join {
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid, 0: unknown */

@@ -3,7 +3,6 @@
  */
 #include "lib/sample/frames.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +13,10 @@
 #include "lib/image/unwind.h"
 #include "lib/ring/record.h"
 #include "lib/sample/space.h"
+#include "lib/sample/words.h"
 #include "lib/session/process.h"
 
-enum { GROUP = 64, PATH_MOST = 4096 };
+enum { PATH_MOST = 4096 };
 
 struct frames {
 	bool addresses;
@@ -26,7 +26,7 @@ struct frames {
 	struct symbols **symbols;  /* by number of file */
 	size_t symbol_room;
 	struct unwind_frame frame[FRAMES_MOST];
-	uint64_t words[RECORD_STACK_PIECES][RECORD_STACK_WORDS];
+	struct words words;
 };
 
 struct frames *frames_open(bool addresses)
@@ -188,65 +188,6 @@ static bool find(void *argument, uint64_t address, struct unwind_place *place)
 	return space_find(l->process, address, place);
 }
 
-/* ---- one stack --------------------------------------------------------------------------------- */
-
-/* Where there was no room for it, a piece is empty. */
-static bool expand(uint64_t *words, const struct record_stack_piece *piece, const char *from,
-		   size_t count, size_t *bytes)
-{
-	size_t masks = piece->words / GROUP, kept_words = piece->kept, used = 0;
-
-	*bytes = (masks + kept_words) * sizeof(uint64_t);
-	if (piece->words > RECORD_STACK_WORDS || piece->words % GROUP || *bytes > count)
-		return false;
-	const char *kept = from + masks * sizeof(uint64_t);
-	for (size_t g = 0; g < masks; g++) {
-		uint64_t mask;
-		memcpy(&mask, from + g * sizeof mask, sizeof mask);
-		for (unsigned i = 0; i < GROUP; i++) {
-			uint64_t *word = &words[g * GROUP + i];
-			*word = 0;
-			if (mask >> i & 1 && used < kept_words)
-				memcpy(word, kept + used++ * sizeof *word, sizeof *word);
-		}
-	}
-	return true;
-}
-
-static bool read_stack(struct frames *f, const char *bytes, size_t count, struct unwind_stack *s)
-{
-	struct record_stack head;
-
-	if (count < sizeof head)
-		return false;
-	memcpy(&head, bytes, sizeof head);
-#if defined(__aarch64__)
-	const uint64_t known = UINT64_C(0xfff80000) | UINT64_C(1) << UNWIND_SP;
-	const unsigned machine = EM_AARCH64;
-#else
-	const uint64_t known = 1 << 3 | 1 << 6 | 1 << 7 | 15 << 12;
-	const unsigned machine = EM_X86_64;
-#endif
-	if (head.machine != machine || head.pieces < 1 || head.pieces > RECORD_STACK_PIECES)
-		return false;
-	size_t at = sizeof head, n;
-	for (unsigned i = 0; i < head.pieces; i++) {
-		if (!expand(f->words[i], &head.piece[i], bytes + at, count - at, &n))
-			return false;
-		at += n;
-	}
-	*s = (struct unwind_stack){ .known = known, .pc = head.pc, .bytes = f->words[0],
-				    .address = head.piece[0].address,
-				    .count = head.piece[0].words * sizeof(uint64_t) };
-	memcpy(s->reg, head.reg, sizeof head.reg);
-	if (head.pieces > 1) {
-		s->other.bytes = f->words[1];
-		s->other.address = head.piece[1].address;
-		s->other.count = head.piece[1].words * sizeof(uint64_t);
-	}
-	return true;
-}
-
 /* ---- names ------------------------------------------------------------------------------------- */
 
 static struct symbols *symbols_of(struct frames *f, const struct space_file *file)
@@ -361,7 +302,7 @@ size_t frames_stack(struct frames *f, uint32_t pid, const void *bytes, size_t co
 	char name[FRAMES_NAME];
 	size_t first = 0, used = 0;
 
-	if (!read_stack(f, bytes, count, &stack))
+	if (!words_read(&f->words, bytes, count, WORDS_KEPT, &stack))
 		return 0;
 	bound_files(f);
 	look.process = process_of(f, pid);

@@ -1,8 +1,9 @@
 /*
- * sampler.h - the sampler: looks at the stacks of a program's threads from outside, and writes them down.
+ * sampler.h - the sampler: gets the stacks of a program's threads, and writes them down.
  *
- * A process of its own beside the collector. Its death harms nobody: its events go with it, and what it
- * has written stays. It ends when nobody is left to be sampled.
+ * A process of its own beside the collector. It looks from outside, through the kernel; where that is
+ * refused, the shim looks, and the sampler reads what it has seen. Its death harms nobody: what it has
+ * written stays. It ends when nobody is left to be sampled.
  */
 #ifndef HARK_SAMPLE_SAMPLER_H
 #define HARK_SAMPLE_SAMPLER_H
@@ -12,10 +13,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/config/config.h"
+
 enum { SAMPLER_RATE_MOST = 10000 };
 
 struct sampler_plan {
 	const char *data;          /* the trace's directory */
+	const char *session;       /* the session's, where timers would look; NULL: they cannot */
+	enum sample_by by;
 	pid_t pid;                 /* whose threads and descendants */
 	uint32_t rate;             /* samples for each second of a thread's time, up to SAMPLER_RATE_MOST */
 	bool wall;                 /* also of the time in which it waits */

@@ -290,11 +290,13 @@ struct space_map *space_module(struct space *s, struct space_process *p, uint64_
 
 bool space_find(void *process, uint64_t address, struct unwind_place *place)
 {
-	const struct space_process *p = process;
+	struct space_process *p = process;
 	size_t at = first_behind(p, address);
 
-	if (at == p->count || address < p->maps[at].start)
+	if (at == p->count || address < p->maps[at].start) {
+		p->missed = true;
 		return false;
+	}
 	const struct space_map *m = &p->maps[at];
 	*place = (struct unwind_place){ .module = m->file->module,
 					.offset = address + (uint64_t)m->shift,
@@ -323,7 +325,7 @@ static bool take_line(struct space *s, struct space_process *p, char *line)
 	return true;
 }
 
-int space_read(struct space *s, pid_t pid)
+static int read_maps(struct space *s, pid_t pid, bool anew)
 {
 	struct space_process *p = space_process(s, pid);
 	char path[PROCESS_PATH], line[LINE];
@@ -334,8 +336,21 @@ int space_read(struct space *s, pid_t pid)
 	FILE *file = error ? NULL : fopen(path, "re");
 	if (!file)
 		return error ? error : -errno;
-	for (unsigned taken = 0; taken < READ_MOST && fgets(line, sizeof line, file);)
+	for (unsigned taken = 0; taken < READ_MOST && fgets(line, sizeof line, file); anew = false) {
+		if (anew) /* there is something: of a process that has ended, nothing */
+			p->count = 0;
 		taken += take_line(s, p, line);
+	}
 	fclose(file);
 	return 0;
+}
+
+int space_read(struct space *s, pid_t pid)
+{
+	return read_maps(s, pid, false);
+}
+
+int space_read_anew(struct space *s, pid_t pid)
+{
+	return read_maps(s, pid, true);
 }

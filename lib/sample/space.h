@@ -33,6 +33,9 @@ struct space_process {
 	pid_t pid;
 	struct space_map *maps;    /* sorted, none over another */
 	size_t count, room;
+	bool missed;               /* an address was looked for that lies in none of them */
+	bool hidden;               /* its number is another one's here: /proc says nothing of it */
+	uint64_t read_ns;          /* when its maps were last read */
 	struct space_process *next;
 };
 
@@ -43,6 +46,7 @@ struct space_thread {
 	uint32_t number;           /* from 1 on; 0: nobody has told of it yet */
 	char comm[16];
 	uint64_t left_ns;          /* since when it does not run; 0: it runs */
+	uint64_t owed_ns;          /* that no sample stands for yet */
 	uint32_t waits_in;         /* the node where it stopped running; 0: not known */
 	bool preempted;            /* it would run if it could */
 	struct space_saved *saved; /* its last whole stack, the leaf first */
@@ -84,6 +88,9 @@ struct space_map *space_module(struct space *space, struct space_process *proces
 bool space_find(void *process, uint64_t address, struct unwind_place *place);
 	/* an unwind_find; place->number is the file's */
 int space_read(struct space *space, pid_t pid);
-	/* What a process that runs already has mapped, and its threads' names: from /proc. 0 or -errno. */
+	/* What a process that runs already has mapped, from /proc: in addition to what is known. 0 or
+	 * -errno. */
+int space_read_anew(struct space *space, pid_t pid);
+	/* The same in place of what is known, which stays where /proc has nothing. */
 
 #endif

@@ -162,17 +162,17 @@ static uint32_t enter(struct stacks *s, struct space_thread *t, size_t count, en
 	return node;
 }
 
-uint32_t stacks_of(struct stacks *s, struct space_thread *t, const struct perf_sample *sample)
+uint32_t stacks_of(struct stacks *s, struct space_thread *t, struct space_process *p,
+		   const struct unwind_stack *stack)
 {
-	struct space_process *p = space_process(s->space, sample->pid);
-	struct unwind_stack stack;
+	struct unwind_stack used = *stack;
 	enum unwind_end end;
 
-	if (!p || !sample->registers)
-		return 0;
-	if (!sample->native)
-		return stacks_below(s, 0, STACKS_FOREIGN);
-	perf_stack(sample, &stack);
-	size_t count = unwind(&stack, space_find, p, s->frames, STACKS_FRAMES, &end);
+	p->missed = false;
+	size_t count = unwind(&used, space_find, p, s->frames, STACKS_FRAMES, &end);
+	if (p->missed && s->stale && s->stale(s->arg, p)) {
+		used = *stack;
+		count = unwind(&used, space_find, p, s->frames, STACKS_FRAMES, &end);
+	}
 	return enter(s, t, count, end);
 }

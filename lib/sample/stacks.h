@@ -6,7 +6,7 @@
 #ifndef HARK_SAMPLE_STACKS_H
 #define HARK_SAMPLE_STACKS_H
 
-#include "lib/sample/perf.h"
+#include "lib/image/unwind.h"
 #include "lib/sample/space.h"
 
 enum { STACKS_FRAMES = 1024, STACKS_NODES = 1 << 21 };
@@ -38,6 +38,7 @@ struct stacks {
 	struct unwind_frame frames[STACKS_FRAMES];
 	struct space_saved chain[2 * STACKS_FRAMES];
 	void (*told)(void *arg, const struct stacks_node *node);
+	bool (*stale)(void *arg, struct space_process *process); /* or NULL */
 	void *arg;
 	bool full;                 /* a node could not be made */
 };
@@ -48,7 +49,8 @@ struct stacks *stacks_open(struct space *space, void (*told)(void *arg, const st
 void stacks_close(struct stacks *stacks);
 uint32_t stacks_below(struct stacks *stacks, uint32_t node, enum stacks_place place);
 uint32_t stacks_of(struct stacks *stacks, struct space_thread *thread,
-		   const struct perf_sample *sample);
-	/* The node of the innermost function of the program; 0: there is none, or no room (`full`). */
+		   struct space_process *process, const struct unwind_stack *stack);
+	/* The node of the innermost function of the program; 0: there is none, or no room (`full`). Where
+	 * an address lies in nothing that is known to be mapped, `stale` is asked; true: look once more. */
 
 #endif

@@ -20,6 +20,9 @@
 
 #define CONTROL_MAGIC UINT64_C(0x326c74636b726168) /* "harkctl2" */
 
+/* The ring of samples that the program takes of itself, in the session's directory. */
+#define CONTROL_SAMPLES "samples"
+
 enum { CONTROL_CHOSEN = 20, CONTROL_SINKS = 16, CONTROL_PROCESSES = 256 };
 
 enum session_state {
@@ -134,6 +137,7 @@ struct control {
 	_Alignas(64) _Atomic uint32_t stamp;   /* how many changes there were << 2 | enum stamp_mode */
 	_Atomic uint32_t images;               /* that have recorded something */
 	_Atomic uint32_t rules;                /* rules.N: which of them are recorded; 0: all */
+	_Atomic uint32_t sample_ns;            /* from one sample by timers to the next; 0: none are taken */
 
 	_Alignas(64) struct lost_count lost[LOST_NR];
 

@@ -178,7 +178,10 @@ _Static_assert(sizeof(struct trace_timers) == TRACE_PAGE, "a page");
 #define TRACE_SAMPLES_MAGIC UINT64_C(0x31706d736b726168) /* "harksmp1" */
 
 enum trace_sample_mode { TRACE_SAMPLE_CPU = 1, TRACE_SAMPLE_WALL };
-enum trace_sample_source { TRACE_SOURCE_PERF = 1 }; /* perf_event_open(2), by the cpu-clock */
+enum trace_sample_source {
+	TRACE_SOURCE_PERF = 1, /* perf_event_open(2), by the cpu-clock */
+	TRACE_SOURCE_TIMER,    /* timers on processor time, and a handler in the program */
+};
 enum { TRACE_REACH_KERNEL = 1 };  /* time that is spent in the kernel is sampled, too */
 
 struct trace_samples {
@@ -192,7 +195,7 @@ struct trace_samples {
 	int32_t target;        /* the process that was sampled first */
 	uint64_t pid_start;    /* field 22 of /proc/PID/stat of the sampler */
 	uint32_t stack_bytes;  /* how much of a stack is looked at */
-	uint32_t unused;
+	uint32_t least_ns;     /* the shortest period that this source can have here; 0: as asked */
 };
 _Static_assert(sizeof(struct trace_samples) == 56, "a header has its size");
 
@@ -215,7 +218,7 @@ enum trace_sample_record {
 };
 
 enum trace_sample_gap {
-	TRACE_SAMPLE_GAP_RING = 1, /* the sampler was too slow for the kernel's ring */
+	TRACE_SAMPLE_GAP_RING = 1, /* the sampler was too slow for the ring */
 	TRACE_SAMPLE_GAP_DISK,     /* no room for the file */
 	TRACE_SAMPLE_GAP_MEMORY,   /* more different stacks than the sampler remembers */
 	TRACE_SAMPLE_GAP_THROTTLE, /* the kernel found that it took too much time */

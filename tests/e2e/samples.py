@@ -10,7 +10,7 @@ class Samples:
         with open(path, "rb") as file:
             data = file.read()
         (self.magic, size, self.mode, self.source, self.reach, self.period, self.pid, self.target,
-         _, self.stack_bytes, _) = struct.unpack_from("<QIIIIQiiQII", data)
+         _, self.stack_bytes, self.least) = struct.unpack_from("<QIIIIQiiQII", data)
         assert self.magic == 0x31706d736b726168, hex(self.magic)
         self.files, self.threads, self.nodes = {}, {}, [None]
         self.samples, self.waits, self.gaps, self.ended = [], [], [], False

@@ -14,22 +14,15 @@ import subprocess
 
 import cli
 import samples
+from sampling import Symbols, check_split, compile_guest, run, shares
 
-GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
 PROBE = {}
-
-
-def compile_guest(home, name, *flags, source="split.c"):
-    path = os.path.join(home.top, name)
-    subprocess.run(["gcc", "-w", "-D_GNU_SOURCE", "-pthread", *flags, "-o", path,
-                    os.path.join(GUESTS, source)], check=True)
-    return path
 
 
 def refused(home):
     """Why nothing can be sampled here, or None."""
     if "why" not in PROBE:
-        PROBE["why"] = home.run("run", "--sample", "cpu@99", "--data", "probe", "true").stderr or None
+        PROBE["why"] = home.run("run", "--sample", "cpu@99:kernel", "--data", "probe", "true").stderr or None
     return PROBE["why"]
 
 
@@ -45,45 +38,6 @@ def sampled(function):
     return cli.case(body)
 
 
-class Symbols:
-    def __init__(self, path):
-        out = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
-        load = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True,
-                              check=True).stdout
-        base = min(int(line.split()[2], 16) for line in load.splitlines()
-                   if line.split()[:1] == ["LOAD"])
-        self.rows = sorted((int(line.split()[0], 16) - base, line.split()[2])
-                           for line in out.splitlines() if line.split()[1:2] in (["t"], ["T"]))
-
-    def name(self, offset):
-        found = [name for at, name in self.rows if at <= offset]
-        return found[-1] if found else "?"
-
-
-def run(home, spec, *argv, env=None, data="hark.data"):
-    """Its own words, and its samples once they are whole."""
-    done = home.run("run", "--sample", spec, "--data", data, *argv, env=env or {})
-    path = os.path.join(home.top, data, "samples")
-
-    def whole():
-        found = samples.Samples(path)
-        return found if found.ended else None
-    said = [line.split() for line in done.stdout.splitlines()]
-    cpu = sum(int(words[1]) for words in said if words[0] == "cpu_ns")
-    tids = {int(words[1]) for words in said if words[0] == "tid"}
-    return done, cpu, tids, cli.wait_for(whole)
-
-
-def shares(found, program, symbols):
-    """Samples with the function in the stack, once each: those of seven() and three()."""
-    count = {"seven": 0, "three": 0, "work": 0}
-    for _, node, _ in found.samples:
-        names = {symbols.name(offset) for path, offset in found.stack(node) if path == program}
-        for name in names & count.keys():
-            count[name] += 1
-    return count
-
-
 VARIANTS = {
     "plain": ["-O2", "-g"],
     "no-pie": ["-O2", "-no-pie", "-fomit-frame-pointer"],
@@ -94,25 +48,6 @@ VARIANTS = {
 }
 
 
-def check_split(home, expect, what, program, symbols, threads, rate):
-    def measure():
-        return run(home, f"cpu@{rate}", program, str(threads), "0.15")
-
-    def good(measured):
-        return .9 < len(measured[3].samples) * measured[3].period / measured[1] < 1.1
-    done, cpu, tids, found = cli.best(measure, good)
-    expect.same(done.returncode, 0, f"{what}: exit status")
-    count = shares(found, program, symbols)
-    burnt = count["seven"] + count["three"]
-    expect(burnt and .64 < count["seven"] / burnt < .76, f"{what}: shares {count}")
-    # On a busy machine the host takes time that nobody samples: `make bench` is stricter.
-    got = len(found.samples) * found.period / max(1, cpu)
-    expect(.85 < got < 1.15, f"{what}: {got:.3f} of the samples that are due")
-    expect(found.complete() >= .985, f"{what}: {found.complete():.4f} of the stacks are complete")
-    expect(tids <= set(found.by_tid()), f"{what}: threads {found.by_tid()}, not {tids}")
-    expect(count["work"] > .95 * burnt, f"{what}: work() is not below all: {count}")
-
-
 @sampled
 def shares_of_every_kind_of_program(home, expect):
     """Seven parts and three, with frame pointers and without, wherever it is loaded, stripped."""
@@ -121,14 +56,14 @@ def shares_of_every_kind_of_program(home, expect):
         symbols = Symbols(program)
         if name in ("plain", "no-pie"):
             subprocess.run(["strip", program], check=True)
-        check_split(home, expect, name, program, symbols, 4 if name == "plain" else 1, 1999)
+        check_split(home, expect, name, program, symbols, 4 if name == "plain" else 1, "cpu@1999")
 
 
 @sampled
 def as_many_as_are_due(home, expect):
     program = compile_guest(home, "split", "-O2")
     symbols = Symbols(program)
-    check_split(home, expect, "4000 Hz", program, symbols, 2, 4000)
+    check_split(home, expect, "4000 Hz", program, symbols, 2, "cpu@4000")
     _, cpu, _, found = run(home, "cpu@99", program, "1", "0.5")
     expect.same(found.period, 10101010, "the period of 99 Hz")
     expect(cpu / 1.3 < len(found.samples) * found.period < cpu * 1.3, "99 Hz")

@@ -1,0 +1,74 @@
+"""What tests of samples share: a program that knows how much of its time was spent where (guests/split.c),
+and what its samples must say of it."""
+import os
+import subprocess
+
+import cli
+import samples
+
+GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
+
+
+def compile_guest(home, name, *flags, source="split.c"):
+    path = os.path.join(home.top, name)
+    subprocess.run(["gcc", "-w", "-D_GNU_SOURCE", "-pthread", *flags, "-o", path,
+                    os.path.join(GUESTS, source)], check=True)
+    return path
+
+
+class Symbols:
+    def __init__(self, path):
+        out = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+        load = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True,
+                              check=True).stdout
+        base = min(int(line.split()[2], 16) for line in load.splitlines()
+                   if line.split()[:1] == ["LOAD"])
+        self.rows = sorted((int(line.split()[0], 16) - base, line.split()[2])
+                           for line in out.splitlines() if line.split()[1:2] in (["t"], ["T"]))
+
+    def name(self, offset):
+        found = [name for at, name in self.rows if at <= offset]
+        return found[-1] if found else "?"
+
+
+def run(home, spec, *argv, env=None, data="hark.data"):
+    """Its own words, and its samples once they are whole."""
+    done = home.run("run", "--sample", spec, "--data", data, *argv, env=env or {})
+    path = os.path.join(home.top, data, "samples")
+
+    def whole():
+        found = samples.Samples(path)
+        return found if found.ended else None
+    said = [line.split() for line in done.stdout.splitlines()]
+    cpu = sum(int(words[1]) for words in said if words[0] == "cpu_ns")
+    tids = {int(words[1]) for words in said if words[0] == "tid"}
+    return done, cpu, tids, cli.wait_for(whole)
+
+
+def shares(found, program, symbols):
+    """Samples with the function in the stack, once each: those of seven() and three()."""
+    count = {"seven": 0, "three": 0, "work": 0}
+    for _, node, _ in found.samples:
+        names = {symbols.name(offset) for path, offset in found.stack(node) if path == program}
+        for name in names & count.keys():
+            count[name] += 1
+    return count
+
+
+def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.15"):
+    def measure():
+        return run(home, spec, program, str(threads), seconds)
+
+    def good(measured):
+        return .9 < len(measured[3].samples) * measured[3].period / measured[1] < 1.1
+    done, cpu, tids, found = cli.best(measure, good)
+    expect.same(done.returncode, 0, f"{what}: exit status")
+    count = shares(found, program, symbols)
+    burnt = count["seven"] + count["three"]
+    expect(burnt and .64 < count["seven"] / burnt < .76, f"{what}: shares {count}")
+    # On a busy machine the host takes time that nobody samples: `make bench` is stricter.
+    got = len(found.samples) * found.period / max(1, cpu)
+    expect(.85 < got < 1.15, f"{what}: {got:.3f} of the samples that are due")
+    expect(found.complete() >= .985, f"{what}: {found.complete():.4f} of the stacks are complete")
+    expect(tids <= set(found.by_tid()), f"{what}: threads {found.by_tid()}, not {tids}")
+    expect(count["work"] > .95 * burnt, f"{what}: work() is not below all: {count}")
