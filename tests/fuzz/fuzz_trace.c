@@ -1,8 +1,9 @@
 /*
- * fuzz_trace.c - a trace that somebody else wrote: identity, events, segments, messages.
+ * fuzz_trace.c - a trace that somebody else wrote: identity, events, segments, messages, samples, timers.
  *
  * A libFuzzer target. Six bytes say how the rest is cut up: which filter, whether the segment has the
- * header that it should, and how many bytes are events and messages; what is left are segments. Beyond
+ * header that it should, and how many bytes are events and messages; what is left are segments. Those
+ * may be packed, or what a packed file is made of; and messages be samples and timers as well. Beyond
  * crashes, it looks for calls that end before they begin, lie beside their callers or end in another
  * order than they began, and for sums of the same calls that differ.
  */
@@ -16,10 +17,13 @@
 
 #include "lib/profile/arcs.h"
 #include "lib/profile/edges_open.h"
+#include "lib/profile/packed.h"
 #include "lib/profile/table.h"
+#include "lib/profile/timer_list.h"
 #include "lib/profile/tree.h"
 
-enum { WITH_HEADER = 1, WITH_IDENTITY = 2, PROFILE = 4, FLIGHT = 8, MERGE = 16, CUT = 32 };
+enum { WITH_HEADER = 1, WITH_IDENTITY = 2, PROFILE = 4, FLIGHT = 8, MERGE = 16, CUT = 32,
+       SAMPLES = 64, PACKED = 128 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -63,12 +67,40 @@ static void put(const char *name, const void *bytes, size_t count, off_t length)
 	close(fd);
 }
 
+static void drop(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	unlink(path);
+}
+
+/* In frames of some pages, as somebody would who has the format from its description alone. */
+static void put_packed(const uint8_t *bytes, size_t count)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, TRACE_IMAGE "1" PACKED_SUFFIX);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct packer *packer = fd >= 0 ? packer_open(fd, 1) : NULL;
+	insist(packer != NULL, "there is a packer");
+	for (size_t at = 0, n; at < count; at += n) {
+		n = count - at < 3 * TRACE_PAGE ? count - at : 3 * TRACE_PAGE;
+		insist(packer_put(packer, bytes + at, n) == 0, "it is packed");
+	}
+	insist(packer_end(packer) == 0, "the table is written");
+	packer_close(packer);
+	close(fd);
+}
+
 static void put_segments(uint8_t flags, const uint8_t *data, size_t size)
 {
 	struct trace_segment head = { .bytes = 0 };
 
+	drop(TRACE_IMAGE "1");
+	drop(TRACE_IMAGE "1" PACKED_SUFFIX);
 	if (!(flags & WITH_HEADER)) {
-		put(TRACE_IMAGE "1", data, size, 0);
+		put(flags & PACKED ? TRACE_IMAGE "1" PACKED_SUFFIX : TRACE_IMAGE "1", data, size, 0);
 		return;
 	}
 	/* several of them, where there is more than one holds */
@@ -92,7 +124,10 @@ static void put_segments(uint8_t flags, const uint8_t *data, size_t size)
 		at += n;
 	}
 	size_t all = count * TRACE_SEGMENT_LEAST;
-	put(TRACE_IMAGE "1", bytes, flags & CUT && all > 4000 ? all - 4000 : all, 0);
+	if (flags & PACKED)
+		put_packed(bytes, flags & CUT && all > 4000 ? all - 4000 : all);
+	else
+		put(TRACE_IMAGE "1", bytes, flags & CUT && all > 4000 ? all - 4000 : all, 0);
 }
 
 /* ---- what is seen ------------------------------------------------------------------------------ */
@@ -103,6 +138,7 @@ struct seen {
 	struct arcs arcs;
 	unsigned open;
 	uint64_t calls;
+	uint64_t in_rows;          /* without those of samples, which are no calls there */
 };
 
 static void on_enter(void *arg, const struct trace_thread *thread, struct call *call)
@@ -126,6 +162,7 @@ static void on_leave(void *arg, const struct trace_thread *thread, struct call *
 	insist(call->below_ns >= 0 && call->below_ns <= call->end_ns - call->begin_ns,
 	       "what it calls takes no longer than it does");
 	seen->calls += !call->before;
+	seen->in_rows += !call->before && !thread->sampled;
 	table_leave(seen->table, thread, call);
 	tree_leave(&seen->tree, call);
 	arcs_leave(&seen->arcs, call);
@@ -154,6 +191,8 @@ static void check_sums(struct seen *seen)
 
 	insist(table_sort(seen->table, TABLE_P99, &rows, &count) == 0, "there are rows");
 	for (size_t i = 0; i < count; i++) {
+		if (rows[i].sampled)
+			continue;
 		rows_calls += rows[i].calls;
 		insist(rows[i].min_ns <= rows[i].p50_ns && rows[i].p50_ns <= rows[i].p99_ns &&
 			       rows[i].p99_ns <= rows[i].max_ns,
@@ -166,7 +205,7 @@ static void check_sums(struct seen *seen)
 		tree_calls += n->calls;
 	for (size_t i = 0; i < seen->arcs.count; i++)
 		arcs_calls += seen->arcs.slots[i].calls;
-	insist(rows_calls == seen->calls && arcs_calls == seen->calls, "all calls are counted");
+	insist(rows_calls == seen->in_rows && arcs_calls == seen->calls, "all calls are counted");
 	insist(tree_calls <= seen->calls && tree_calls + seen->tree.missed >= seen->calls,
 	       "all calls are on a path");
 }
@@ -185,6 +224,22 @@ static void on_death(void *arg, const struct trace_thread *thread, const struct 
 	for (uint32_t depth = innermost->depth; call->caller; call = call->caller, depth--)
 		insist(call->depth == depth && *call->function->name, "a chain of names");
 	insist(thread->part_count && call->depth == 0, "which begins outside");
+}
+
+static void look_at_timers(struct trace_dir *trace)
+{
+	struct timer_list list;
+
+	insist(timer_list_read(&list, trace) == 0, "timers are read");
+	for (size_t i = 0; i < list.count; i++)
+		insist(list.timers[i].last_count <= TRACE_TIMER_LAST &&
+			       memchr(list.timers[i].name, 0, TRACE_TIMER_NAME),
+		       "a timer has a name and not too many intervals");
+	for (size_t i = 0; i < list.interval_count; i++)
+		insist(list.intervals[i].timer < list.count &&
+			       (i == 0 || list.intervals[i - 1].end_ns <= list.intervals[i].end_ns),
+		       "intervals are some timer's, and in order");
+	timer_list_fini(&list);
 }
 
 static void walk(struct trace_dir *trace, uint8_t which, int merge)
@@ -244,12 +299,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		put(TRACE_IDENTITY, data, events, 0);
 	put(TRACE_EVENTS, data, events, 0);
 	put(TRACE_MESSAGES, data + events, messages, 0);
+	drop(TRACE_SAMPLES);
+	drop(TRACE_TIMERS "1");
+	if (flags & SAMPLES) {
+		put(TRACE_SAMPLES, data + events, messages, 0);
+		put(TRACE_TIMERS "1", data + events, messages, messages < 4096 ? 4096 : 0);
+	}
 	put_segments(flags, data + events + messages, size - events - messages);
 	if (trace_dir_open(&trace, dir, why, sizeof why) != 0) {
 		insist(*why != '\0', "an answer says something");
 		return 0;
 	}
 	walk(&trace, which, flags & MERGE);
+	look_at_timers(&trace);
 	insist(!trace.torn || *trace.trouble, "what is torn is told");
 	trace_dir_close(&trace);
 	return 0;
