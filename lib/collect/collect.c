@@ -166,15 +166,6 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static uint64_t lines_deadline(const struct collector *c)
-{
-	int64_t at = assemble_deadline(&c->lines);
-	if (at == INT64_MAX)
-		return UINT64_MAX;
-	at -= c->clock.offset_ns;
-	return at > 0 ? (uint64_t)at : 0;
-}
-
 /* That which kills each collector anew does so before this: guardians count (guardian.c). */
 static void achieved_something(struct collector *c)
 {
@@ -194,7 +185,7 @@ static void wait_for_more(struct collector *c, const struct round_wait *wait, ui
 	if (c->retry_ns)
 		until = sooner(until, c->retry_ns);
 	else if (c->caught_up)
-		until = sooner(until, sooner(lines_deadline(c), stream_deadline(c)));
+		until = sooner(until, sooner(round_lines_due(c), stream_deadline(c)));
 	if (c->untold)
 		until = sooner(until, c->now_ns + UNTOLD_NS);
 	if (c->reader.aside_count || c->reader.missing || c->reader.steals || c->watch.unwatched ||
@@ -457,9 +448,8 @@ int collect_run(const struct collect_plan *plan)
 	struct control *control = c->session.control;
 	if (!plan->salvage)
 		start_guardian(c, &guardian, plan->console_fd);
-	/* The session began with the first few chunks. Not before we are ready: it takes milliseconds. */
-	if (c->reader.missing)
-		reader_tend(&c->reader, c->now_ns);
+	/* The session began with a few chunks: the others come when they are needed, or after a while. */
+	c->reader.tended_ns = clock_monotonic_ns();
 	struct collect_delivery left = { 0 };
 	bool all = !plan->sinks || leftover_deliver(c, &left);
 	collect(c, &guardian);

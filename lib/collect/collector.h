@@ -50,6 +50,7 @@ struct collector {
 	struct reader_record record;
 	bool in_hand;               /* record is being delivered */
 	bool caught_up;             /* the ring held no more, when it was last read */
+	uint64_t caught_up_ns;      /* since when that is so: CLOCK_MONOTONIC */
 	bool dirty;                 /* state differs from the last checkpoint */
 	uint64_t now_ns;            /* CLOCK_MONOTONIC, at the beginning of the round */
 	uint64_t announced_ns;
@@ -72,7 +73,7 @@ struct collector {
 	struct callpath callpath;
 };
 
-enum { STREAM_HOLD_NS = 1000000000 };
+#define STREAM_HOLD_NS ((uint64_t)ASSEMBLE_CALL_NS)
 /* The most that a message from syslog or hark_log() holds; what is longer is cut. A quarter of the
  * smallest queue where that is less, and what a datagram can hold where a sink sends those. */
 enum { MESSAGE_MOST = 256 << 10, MESSAGE_MOST_DATAGRAM = 32 << 10 };

@@ -473,6 +473,9 @@ int deliver_expire(struct collector *c)
 	/* Before a collector's first record, that is long ago: the rest may be behind an open claim. */
 	int64_t until = c->caught_up ? now : deliver_time_of(c);
 	int error = assemble_expire(&c->lines, until, now, emit, c);
+	/* Who is in the middle of a call has had room for as long as we have been at the end. */
+	if (!error && c->caught_up && c->now_ns - c->caught_up_ns >= (uint64_t)ASSEMBLE_CALL_NS)
+		error = assemble_expire_calls(&c->lines, now, emit, c);
 	return error ? error : stream_expire(c);
 }
 

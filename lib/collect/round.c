@@ -21,7 +21,7 @@ void round_again_if(struct collector *c, int refused)
 unsigned round_drain(struct collector *c, enum reader_found *found)
 {
 	unsigned records = 0;
-	bool held_up = c->in_hand;
+	bool held_up = c->in_hand, was_caught_up = c->caught_up;
 
 	*found = READER_RECORD;
 	c->caught_up = false;
@@ -49,11 +49,32 @@ unsigned round_drain(struct collector *c, enum reader_found *found)
 			held_up = false; /* the one occasion, where there is a record in hand all the time */
 	}
 	c->caught_up = *found == READER_NOTHING && !c->in_hand;
+	if (c->caught_up && !was_caught_up)
+		c->caught_up_ns = c->now_ns;
 	if (!c->in_hand && c->state.position != c->reader.at) {
 		c->state.position = c->reader.at; /* holes and fillers at the end */
 		c->dirty = true;
 	}
 	return records;
+}
+
+static uint64_t monotonic_of(const struct collector *c, int64_t time_ns)
+{
+	if (time_ns == INT64_MAX)
+		return UINT64_MAX;
+	time_ns -= c->clock.offset_ns;
+	return time_ns > 0 ? (uint64_t)time_ns : 0;
+}
+
+uint64_t round_lines_due(const struct collector *c)
+{
+	uint64_t lines = monotonic_of(c, assemble_deadline(&c->lines));
+	uint64_t calls = monotonic_of(c, assemble_calls_deadline(&c->lines));
+	uint64_t soonest = c->caught_up_ns + (uint64_t)ASSEMBLE_CALL_NS; /* see deliver_expire() */
+
+	if (calls < soonest)
+		calls = soonest;
+	return lines < calls ? lines : calls;
 }
 
 void round_last_words(struct collector *c)

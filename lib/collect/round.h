@@ -24,6 +24,9 @@ unsigned round_drain(struct collector *c, enum reader_found *found);
 	/* Reads until there is nothing, a sink is full, or ROUND_RECORDS are read. How many were. */
 void round_again_if(struct collector *c, int refused);
 	/* Something found no room: it is tried again in a while. */
+uint64_t round_lines_due(const struct collector *c);
+	/* When a pending line has waited long enough, if nothing else comes: CLOCK_MONOTONIC, perhaps in the
+	 * past; UINT64_MAX: there is none. */
 void round_last_words(struct collector *c);
 	/* what those have left behind who have ended, and of whom all was read */
 void round_write_down(struct collector *c);

@@ -203,5 +203,9 @@ int stream_expire(struct collector *c)
 uint64_t stream_deadline(const struct collector *c)
 {
 	const struct joined *j = c->joins.first;
-	return j ? j->touched_ns + STREAM_HOLD_NS : UINT64_MAX;
+
+	if (!j)
+		return UINT64_MAX;
+	/* who writes has had room since */
+	return (j->touched_ns < c->caught_up_ns ? c->caught_up_ns : j->touched_ns) + STREAM_HOLD_NS;
 }

@@ -259,9 +259,15 @@ int assemble_expire(struct assembler *a, int64_t until_ns, int64_t now_ns, assem
 	return error ? error : expire(a, PENDING_REDRAWN, ASSEMBLE_REDRAWN_NS, until_ns, emit, arg);
 }
 
+int assemble_expire_calls(struct assembler *a, int64_t now_ns, assemble_emit emit, void *arg)
+{
+	pending_not_after(a, PENDING_CALL, now_ns);
+	return expire(a, PENDING_CALL, ASSEMBLE_CALL_NS, now_ns, emit, arg);
+}
+
 int assemble_end(struct assembler *a, uint32_t pid, assemble_emit emit, void *arg)
 {
-	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_REDRAWN; which++) {
+	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_CALL; which++) {
 		struct assemble_pending *next;
 
 		for (struct assemble_pending *p = a->lists[which].first; p; p = next) {
@@ -321,6 +327,11 @@ int64_t assemble_deadline(const struct assembler *a)
 	if (echo < a->echo_again_ns)
 		echo = a->echo_again_ns;
 	return age < echo ? age : echo;
+}
+
+int64_t assemble_calls_deadline(const struct assembler *a)
+{
+	return pending_due(a, PENDING_CALL, ASSEMBLE_CALL_NS);
 }
 
 /* ---- the rest is pending.c's ---- */

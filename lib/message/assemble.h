@@ -7,9 +7,9 @@
  * then a line of its own. `raw` is not served from here: it passes on what records hold.
  *
  * A line that is being redrawn (progress bars, line editors) is held until its newline, its writer's
- * end, or 1 s of silence; so is one of which the same call has more to say, since a full ring may stop
- * it in the middle. At 64 KiB it loses what has been overwritten (see `superseded`) and is
- * sent on only if that makes no room.
+ * end, or 1 s of silence. At 64 KiB it loses what has been overwritten (see `superseded`) and is
+ * sent on only if that makes no room. One of which the same call has more to say is held as long as the
+ * call may go on: a full ring stops it in the middle for as long as a sink takes.
  *
  * Complete lines are handed out straight from the input. Memory is in use only for what is pending.
  * The collector's alone: it calls malloc, and one thread at a time may be inside.
@@ -24,11 +24,13 @@
 enum {
 	ASSEMBLE_LINE_MOST = 64 << 10,     /* bytes of a line, without its newline */
 	ASSEMBLE_HOLD_NS = 200000000,      /* from the first byte, without newline */
-	ASSEMBLE_REDRAWN_NS = 1000000000,  /* from the last byte, of a line that is being redrawn, or
-					    * in the middle of a call */
+	ASSEMBLE_REDRAWN_NS = 1000000000,  /* from the last byte, of a line that is being redrawn */
 	ASSEMBLE_ECHO_NS = 8000000,        /* until an interactive console shows an unfinished line */
 	ASSEMBLE_LIMIT = 1 << 20,          /* a good limit for assemble_init() */
 };
+
+/* That a call may take from its last byte on, while there is room for more. */
+#define ASSEMBLE_CALL_NS INT64_C(10000000000)
 
 /* What one record holds. */
 struct assemble_bytes {
@@ -79,7 +81,7 @@ struct assembler {
 	struct assemble_pending **buckets;
 	struct assemble_list {
 		struct assemble_pending *first, *last;
-	} lists[4];            /* enum pending_list */
+	} lists[5];            /* enum pending_list */
 };
 
 int assemble_init(struct assembler *a, size_t limit, bool echoes);
@@ -98,7 +100,10 @@ int assemble_expire(struct assembler *a, int64_t until_ns, int64_t now_ns, assem
 		    void *arg);
 	/* Sends on the lines that have waited too long. until_ns: up to when all that was written is here;
 	 * now_ns: the present. Both by the clock of time_ns; lines from the future count as from now, but
-	 * not as from until_ns, which may lie far behind. 0 or -EAGAIN. */
+	 * not as from until_ns, which may lie far behind. 0 or -EAGAIN. Not those of which a call has more
+	 * to say. */
+int assemble_expire_calls(struct assembler *a, int64_t now_ns, assemble_emit emit, void *arg);
+	/* These. Only where whoever writes has had room for ASSEMBLE_CALL_NS. */
 int assemble_end(struct assembler *a, uint32_t pid, assemble_emit emit, void *arg);
 	/* The process has ended: sends on its lines. pid 0: all lines. 0 or -EAGAIN. */
 void assemble_echo(struct assembler *a, int64_t now_ns, assemble_emit echo, void *arg);
@@ -108,6 +113,8 @@ void assemble_echo(struct assembler *a, int64_t now_ns, assemble_emit echo, void
 int64_t assemble_deadline(const struct assembler *a);
 	/* The earliest moment at which assemble_expire() or assemble_echo() has something to do, perhaps
 	 * in the past; INT64_MAX: none, or none that can be told. */
+int64_t assemble_calls_deadline(const struct assembler *a);
+	/* likewise, of assemble_expire_calls() */
 
 int64_t assemble_save(const struct assembler *a, void *buffer, size_t bytes);
 	/* Writes what is pending, for assemble_load() on the same machine. Together with *done of a feed

@@ -38,7 +38,7 @@ enum watch { IN_TEXT, AFTER_CR, AFTER_ESC, IN_CSI };
 
 static enum pending_axis axis_of(enum pending_list which)
 {
-	return which == PENDING_PLAIN || which == PENDING_REDRAWN ? PENDING_AGE : PENDING_ECHO;
+	return which <= PENDING_CALL ? PENDING_AGE : PENDING_ECHO;
 }
 
 static void list_remove(struct assembler *a, struct assemble_pending *p, enum pending_axis axis)
@@ -131,7 +131,7 @@ static void dispose(struct assemble_pending *p)
 
 void pending_clear(struct assembler *a)
 {
-	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_REDRAWN; which++) {
+	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_CALL; which++) {
 		struct assemble_pending *next;
 
 		for (struct assemble_pending *p = a->lists[which].first; p; p = next) {
@@ -174,6 +174,8 @@ struct assemble_pending *pending_oldest(const struct assembler *a)
 	struct assemble_pending *plain = a->lists[PENDING_PLAIN].first;
 	struct assemble_pending *redrawn = a->lists[PENDING_REDRAWN].first;
 
+	if (!plain && !redrawn)
+		return a->lists[PENDING_CALL].first;
 	if (!plain || !redrawn)
 		return plain ? plain : redrawn;
 	return plain->when_ns[PENDING_AGE] <= redrawn->when_ns[PENDING_AGE] ? plain : redrawn;
@@ -316,8 +318,8 @@ void pending_grow(struct assembler *a, struct assemble_pending *p, size_t count,
 	a->pending_bytes += count;
 	if (p->redrawn || p->more) {
 		list_remove(a, p, PENDING_AGE);
-		list_append(a, PENDING_REDRAWN, p, time_ns);
-	} else if (p->in[PENDING_AGE] == PENDING_REDRAWN) { /* its call has ended */
+		list_append(a, p->more ? PENDING_CALL : PENDING_REDRAWN, p, time_ns);
+	} else if (p->in[PENDING_AGE] == PENDING_CALL) { /* it has ended */
 		list_remove(a, p, PENDING_AGE);
 		list_append(a, PENDING_PLAIN, p, p->time_ns);
 	}
@@ -349,7 +351,8 @@ void pending_restart(struct assembler *a, struct assemble_pending *p, size_t cou
 	p->watch = IN_TEXT;
 	p->redrawn = pending_watch(&p->watch, p->text, p->length);
 	list_remove(a, p, PENDING_AGE);
-	list_append(a, p->redrawn || p->more ? PENDING_REDRAWN : PENDING_PLAIN, p, time_ns);
+	list_append(a, p->more ? PENDING_CALL : p->redrawn ? PENDING_REDRAWN : PENDING_PLAIN, p,
+		    time_ns);
 }
 
 /* ---- checkpoints ---- */
@@ -367,7 +370,7 @@ int64_t pending_save(const struct assembler *a, void *buffer, size_t bytes)
 		return -ENOSPC;
 	memcpy(to, &head, sizeof(head));
 	to += sizeof(head);
-	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_REDRAWN; which++) {
+	for (enum pending_list which = PENDING_PLAIN; which <= PENDING_CALL; which++) {
 		const struct assemble_pending *p = a->lists[which].first;
 
 		for (; p; p = p->after[PENDING_AGE]) {

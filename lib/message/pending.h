@@ -18,7 +18,8 @@
 enum pending_axis { PENDING_AGE, PENDING_ECHO, PENDING_AXIS_NR };
 enum pending_list {
 	PENDING_PLAIN,   /* since its first byte */
-	PENDING_REDRAWN, /* since its last byte; or the call goes on */
+	PENDING_REDRAWN, /* since its last byte */
+	PENDING_CALL,    /* the same; the call goes on */
 	PENDING_SOON,    /* since its first byte that is not shown */
 	PENDING_AT_ONCE, /* the same; shown in part already */
 	PENDING_LIST_NR,

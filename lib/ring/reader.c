@@ -395,7 +395,9 @@ void reader_release(struct reader *reader, uint64_t position, uint64_t now_ns)
 		else
 			reader->missing++;
 	}
-	if (reader->missing || reader->aside_count || reader->steals)
+	/* The memory that a ring has not had yet costs milliseconds: not before its first chunk is used up. */
+	bool young = atomic_load(&shared->first) == chunks_of(reader);
+	if ((reader->missing && !young) || reader->aside_count || reader->steals)
 		tend_at_times(reader, now_ns);
 }
 

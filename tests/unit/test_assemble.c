@@ -358,7 +358,7 @@ static void test_redrawn_lines_are_held(void **state)
 	}
 }
 
-/* A line is not cut where its own call is: it waits 1 s for the rest. */
+/* A line is not cut where its own call is: it waits for the rest, and not by the time of others. */
 static void test_lines_in_a_call_are_held(void **state)
 {
 	struct test *t = *state;
@@ -369,16 +369,17 @@ static void test_lines_in_a_call_are_held(void **state)
 	feed_bytes(t, &piece);
 	piece.time_ns = 900 * MS;
 	feed_bytes(t, &piece);
-	assert_true(assemble_deadline(&t->a) == 1900 * (int64_t)MS);
-	assert_int_equal(assemble_expire(&t->a, 1899 * (int64_t)MS, 1899 * (int64_t)MS, catch_line,
+	assert_true(assemble_deadline(&t->a) == INT64_MAX);
+	assert_true(assemble_calls_deadline(&t->a) == 10900 * (int64_t)MS);
+	assert_int_equal(assemble_expire(&t->a, 60000 * (int64_t)MS, 60000 * (int64_t)MS, catch_line,
 					 &t->c), 0);
-	feed(t, 1, 1899 * (int64_t)MS, "one line\n");
+	assert_int_equal(assemble_expire_calls(&t->a, 10899 * (int64_t)MS, catch_line, &t->c), 0);
+	feed(t, 1, 10899 * (int64_t)MS, "one line\n");
 	expect(t, &at, "one call, one call, one line", true);
 	assert_true(t->c.line[0].time_ns == 0);
 	/* Its rest does not come. */
 	feed_bytes(t, &piece);
-	assert_int_equal(assemble_expire(&t->a, 1900 * (int64_t)MS, 1900 * (int64_t)MS, catch_line,
-					 &t->c), 0);
+	assert_int_equal(assemble_expire_calls(&t->a, 10900 * (int64_t)MS, catch_line, &t->c), 0);
 	expect(t, &at, "one call, ", false);
 	/* It comes without a newline, as a prompt does. */
 	piece.time_ns = 2000 * (int64_t)MS;
