@@ -288,7 +288,7 @@ traps: $(TEST_PROGRAMS) $(filter build/%,$(TRAPS)) ## the cases that broke other
 	tests/traps.py --verdicts build/traps.cases
 
 cross: all $(if $(HAVE_A64),$(A64_ALL)) ## what can be tested of aarch64 on this machine
-	CROSS=all $(RUN) tests/cross/test_unit_aarch64.py tests/preload/test_surface_aarch64.py
+	EVERY=1 $(RUN) tests/cross/test_unit_aarch64.py tests/preload/test_surface_aarch64.py
 
 asan: $(UNIT:%=build/asan/%) ## unit tests under AddressSanitizer and UBSan
 	$(RUN) -t 180 $^

@@ -1,7 +1,9 @@
 """Runs the cases of a test several at a time and speaks TAP; what the runners written in Python share.
 
 A case is a name and a function that returns its complaints, [] when all is well. It may be chosen by
-its name or by the number of a trap that it holds (see traps.py).
+its name or by the number of a trap that it holds (see traps.py). Where cases are combinations, some are
+spare: what they hold is held by others, too, and they run only when they are asked for, or all are
+($EVERY).
 """
 
 import argparse
@@ -24,10 +26,12 @@ def arguments(description):
     return parser.parse_args()
 
 
-def run_tap(cases, args):
+def run_tap(cases, args, spare=frozenset()):
     """cases: (name, function) pairs. A function returns its complaints, [] when all is well.
-    Runs them args.j at a time, prints TAP in order, returns the exit status."""
-    cases = [c for c in cases if traps.chosen(sys.argv[0], c[0], args.patterns)]
+    Runs them args.j at a time, prints TAP in order, returns the exit status. spare: names of cases."""
+    all_of_them = args.patterns or args.list or os.environ.get("TRAPS") or os.environ.get("EVERY")
+    cases = [c for c in cases if (all_of_them or c[0] not in spare) and
+             traps.chosen(sys.argv[0], c[0], args.patterns)]
     if args.list:
         print("\n".join(traps.named(sys.argv[0], name) for name, _ in cases))
         return 0

@@ -88,8 +88,8 @@ def none_are_wanted(home, expect):
 def check_work(thread):
     """Each work() that is whole has fifty leaves; calls are nested as they were made. How many."""
     stack, whole, last = [], 0, 0
-    for r in thread.records:
-        assert r.ticks + 1000000 > last, "time goes back"
+    for at, r in enumerate(thread.records):
+        assert r.ticks + 1000000 > last, f"{last - r.ticks} back: {thread.records[at - 2:at + 2]}"
         last = r.ticks
         if r.kind == "entry":
             if stack:

@@ -18,6 +18,7 @@ import harness
 ENTRY = harness.build("../e2e/guests/entry.c")
 GUEST = harness.build("../e2e/guests/guest.c")
 PORTRAIT = harness.build("identity/portrait.c")
+STATUSES = range(256) if os.environ.get("EVERY") else [*range(0, 256, 9), 1, 2, *range(123, 132), 255]
 PROMPT = 3  # seconds in which a caller's pipe must see its end on a busy machine
 
 
@@ -38,7 +39,7 @@ def raw_status(home, argv, **how):
 
 @cli.case
 def every_exit_status(home, expect):
-    for status in range(256):
+    for status in STATUSES:
         got = raw_status(home, [*hark(), "sh", "-c", f"echo {status} >&2; exit {status}"])
         expect.same(got, status << 8, f"exit {status}")
 

@@ -36,6 +36,8 @@ class Mode:
     folder = os.path.join(BUILD, "tests", "preload")  # of the programs
     comm = None                     # of every process, where it is not the program's name
     skips = False                   # exceptions are skipped; else they must fail, but lose nothing
+    daily = ()                      # families of which no case is spare (see tap.py)
+    turns = 1                       # of the others, one of so many is not
 
     def native(self, argv):
         return argv
@@ -68,6 +70,8 @@ class Public(Mode):
     name = "public"
     environment = {"HARK_TESTPOINT": "stdio_public:on"}
     hark = os.path.join(BUILD, "testing", "hark")
+    daily = "stdio", "stdio_unlocked", "stdio_wide", "lastwords"
+    turns = 2
 
 
 class Joined(Mode):
@@ -99,6 +103,7 @@ class Aarch64(Joined):
     shim = os.path.join(BUILD, "aarch64", "libhark-preload.so")
     comm = "qemu-aarch64"
     skips = True
+    turns = 6
     qemu = ["/usr/bin/qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
     needs = [compilers[0][0], qemu[0], shim]
 
