@@ -1,10 +1,12 @@
 """Programs of guests/ that are built with stamps and count their own calls."""
 
 import os
+import shlex
 import struct
 import subprocess
 
 import cli
+import traces
 
 GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
 COUNT = struct.Struct("<24sq")
@@ -35,3 +37,25 @@ def two_libraries(folder):
                        f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
         paths.append(compiled(folder, source, f"lib{name}.so", "-O0", "-shared", "-fPIC"))
     return paths
+
+
+def gaps(trace):
+    """Why records are missing, each time."""
+    return [r.detail for t in trace.threads.values() for r in t.records if r.kind == "gap"]
+
+
+def on_a_small_disk(home, program, case, *options):
+    """The trace of a run that has 300 KiB for it. Raises Skip, or what it complained of."""
+    disk, data = (os.path.join(home.top, name) for name in ("disk", "data"))
+    os.makedirs(disk, exist_ok=True)
+    argv = " ".join(map(shlex.quote, [cli.HARK, "run", "--stamp", "trace", *options, "--data",
+                                      f"{disk}/data", program, case]))
+    script = (f"mount -t tmpfs -o size=300k none {disk} && {argv}; status=$?; rm -rf {data}; "
+              f"cp -r {disk}/data {data}; exit $status")
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+                          env=home.env(), cwd=home.top, capture_output=True, text=True, check=False,
+                          timeout=cli.LIMIT)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        raise cli.harness.Skip(done.stderr.strip())
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr}"
+    return traces.read(data)

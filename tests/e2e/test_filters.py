@@ -16,7 +16,7 @@ import threading
 
 import cli
 import traces
-from counting import compiled, counts_in, two_libraries
+from counting import compiled, counts_in, gaps, on_a_small_disk, two_libraries
 
 SHARED = tempfile.TemporaryDirectory(prefix="hark-filters-")  # of all cases
 SHARED_LOCK = threading.Lock()
@@ -265,6 +265,30 @@ def where_names_cannot_be_known(home, expect):
     report = home.run("report", "--data", data)
     expect(report.stderr.startswith("hark: all functions of 1 module were recorded, whatever the filter says")
            and report.stderr.count("\n") == 1, f"said once: {report.stderr}")
+
+
+@cli.case
+def the_disk_is_full(home, expect):
+    """S9: with rules, recording stops as it does without; what they leave out needs no room."""
+    program = guest("stamps.c")
+    for options, calls in ((["--notrace", "nobody"], {"fib", "many"}), (["--min-time", "1ns"], {"fib", "many"}),
+                           (["--filter", "fib>fib"], {"fib"})):
+        trace = on_a_small_disk(home, program, "many", *options)
+        expect.same(gaps(trace), [1], f"{options}: gaps")
+        expect(set(trace.calls()) <= calls and trace.calls()["fib"] > 1000, f"{options}: {trace.calls()}")
+    trace = on_a_small_disk(home, program, "many", "--filter", "nobody")
+    expect.same((gaps(trace), trace.calls()), ([], {}), "nothing is recorded, and nothing missing")
+
+
+@cli.case
+def sandboxed(home, expect):
+    """T10: behind a filter that kills, and without a clock, nobody is asked: a gap, as without rules."""
+    program = guest("stamps.c")
+    for options, before in ((["--filter", "fib>fib"], {"fib": 176}), (["--notrace", "fib"], {"sandboxed": 1}),
+                            (["--min-time", "1h"], {"sandboxed": 1})):  # how long, nobody knows
+        _, trace = recorded(home, program, "sandbox", options=options)
+        expect.same(trace.calls(), before, f"{options}: what was called before")
+        expect.same(gaps(trace), [2], f"{options}: gaps")
 
 
 @cli.case

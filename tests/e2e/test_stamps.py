@@ -9,11 +9,10 @@ import collections
 import os
 import random
 import signal
-import subprocess
 
 import cli
 import traces
-from counting import compiled, counts_in, two_libraries
+from counting import compiled, counts_in, gaps, on_a_small_disk, two_libraries
 
 
 def stamped(home, program, case, *more, mode="trace"):
@@ -198,19 +197,8 @@ def switched_while_it_runs(home, expect):
 def the_disk_is_full(home, expect):
     """S9: recording stops with a gap, the program goes on."""
     program = compiled(home.top, "stamps.c", "stamps")
-    disk, data = (os.path.join(home.top, name) for name in ("disk", "data"))
-    os.mkdir(disk)
-    script = (f"mount -t tmpfs -o size=300k none {disk} && {cli.HARK} run --stamp trace "
-              f"--data {disk}/data {program} many; status=$?; cp -r {disk}/data {data}; exit $status")
-    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
-                          env=home.env(), cwd=home.top, capture_output=True, text=True, check=False,
-                          timeout=cli.LIMIT)
-    if "unshare" in done.stderr or "mount" in done.stderr:
-        raise cli.harness.Skip(done.stderr.strip())
-    expect.same(done.returncode, 0, f"exit status {done.stderr}")
-    trace = traces.read(data)
-    gaps = [r for t in trace.threads.values() for r in t.records if r.kind == "gap"]
-    expect.same([r.detail for r in gaps], [1], "gaps")
+    trace = on_a_small_disk(home, program, "many")
+    expect.same(gaps(trace), [1], "gaps")
     expect("gap" in [word for word, _ in trace.events], "the gap is among the events")
     expect(trace.calls()["fib"] > 1000, "what was recorded before is there")
 
@@ -225,8 +213,7 @@ def sandboxed(home, expect):
         got = trace.calls()
         expect(177 <= got["fib"] <= counted["fib"], f"{mode}: {got}, counted {counted}")
         if mode == "trace":
-            expect.same([r.detail for t in trace.threads.values() for r in t.records
-                         if r.kind == "gap"], [2], "gaps")
+            expect.same(gaps(trace), [2], "gaps")
 
 
 @cli.case
