@@ -4,8 +4,10 @@
  *
  *	plt.c             the common case of an entry and an exit
  *	plt_slow.c        the rest of both; the stacks of true return addresses
+ *	plt_record.c      what that records
  *	plt_stray.c       calls on stacks that are copied elsewhere and back
  *	plt_functions.c   which functions are traced, and their names in the trace
+ *	plt_values.c      arguments and results of those that are well known (calls.def)
  *	plt_modules.c     the modules' slots
  *	plt_loader.c      when they may be looked at
  *	plt_lookup.c      what the loader would put into a slot
@@ -39,7 +41,16 @@ enum {
 	PLT_NEVER = 128, /* calls of it are left alone */
 	PLT_DEAD = 256,  /* its module was unloaded */
 	PLT_LEAVES = 512, /* calls may be left without returning */
+	PLT_VALUES = 1024, /* arguments and result are recorded; above PLT_ROW_SHIFT: the row of calls.def */
+
+	PLT_ROW_SHIFT = 16,
+	/* for these, nobody may be found in the place of the true caller */
+	PLT_SPECIAL = PLT_INSTANT | PLT_LAST | PLT_QUIET | PLT_OPENS | PLT_FINDS | PLT_LOOKS |
+		      PLT_SHARES | PLT_LEAVES,
 };
+
+/* With plt_frame.function: the result is to be recorded. No stub has this bit. */
+#define PLT_TOLD ((uintptr_t)1)
 
 struct plt_function {
 	uintptr_t target;
@@ -54,7 +65,7 @@ _Static_assert(sizeof(struct plt_function) == 1 << PLT_FUNCTION_SHIFT, "as the c
 struct plt_frame {
 	uintptr_t slot;            /* where it stood */
 	uintptr_t site;            /* the true one */
-	uintptr_t function;
+	uintptr_t function;        /* its stub; with PLT_TOLD, perhaps */
 };
 _Static_assert(sizeof(struct plt_frame) == PLT_FRAME, "as unwinders are told");
 
@@ -81,6 +92,10 @@ extern _Thread_local struct plt_stack *plt_now __attribute__((tls_model("initial
 static inline uintptr_t plt_stub(uint32_t index)
 {
 	return (uintptr_t)plt_stubs + (uintptr_t)index * PLT_STUB;
+}
+static inline uint32_t plt_index(uintptr_t stub)
+{
+	return (uint32_t)((stub - (uintptr_t)plt_stubs) / PLT_STUB);
 }
 static inline bool plt_is_stub(uintptr_t address)
 {
@@ -112,6 +127,20 @@ void plt_copied(void);
 bool plt_stray_keep(const struct plt_frame *frame);
 	/* Remembers it for good. False: there is no room. */
 bool plt_stray_find(uintptr_t slot, struct plt_frame *found);
+
+/* plt_record.c */
+bool plt_record_entry(const struct plt_function *function, uintptr_t site, uintptr_t slot);
+	/* Whether the call is open now, as far as the trace is concerned. */
+void plt_record_exit(const struct plt_frame *frame, uintptr_t slot, int error);
+	/* error: errno when the function returned */
+
+/* plt_values.c: what is read of registers stands where the trampolines put it, below the slot */
+uint32_t plt_values_flags(const char *name);
+	/* PLT_VALUES and the row, or 0 */
+void plt_values_entry(uint32_t flags, uintptr_t slot);
+	/* The call was entered just now, and is recorded. */
+void plt_values_exit(uint32_t flags, uintptr_t slot, int error);
+	/* It is about to end. error: errno */
 
 /* plt_functions.c */
 bool plt_functions_begin(void);

@@ -184,8 +184,7 @@ void plt_functions_unloaded(void)
 
 void plt_tell(uintptr_t stub, uint32_t image, uint32_t module, const char *events)
 {
-	uint32_t index = (uint32_t)((stub - (uintptr_t)plt_stubs) / PLT_STUB);
-	struct plt_function *f = plt_functions ? &plt_functions[index] : NULL;
+	struct plt_function *f = plt_functions ? &plt_functions[plt_index(stub)] : NULL;
 	struct event event;
 
 	if (!f || !f->name || atomic_load(&f->told) == image || shim.sandboxed)

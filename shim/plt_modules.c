@@ -259,6 +259,8 @@ static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
 		return;
 	if (is_sanitizer(library))
 		flags |= PLT_INSTANT; /* they report who called them */
+	if (!(flags & PLT_QUIET) && shim.session.control->arguments)
+		flags |= plt_values_flags(name);
 	uint32_t index = plt_function(name, target, library, flags);
 	if (index == PLT_FUNCTIONS || !may_write(m, slot))
 		return;

@@ -279,7 +279,7 @@ static bool make_room(struct plt_stack *k, uintptr_t slot)
 }
 
 /* False: its exit will not be seen. */
-static bool take(uintptr_t slot, uintptr_t function)
+static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhaps */
 {
 	struct plt_stack *k = plt_now;
 	struct plt_frame stray;
@@ -327,12 +327,6 @@ static void before(const struct plt_function *of, uintptr_t slot)
 		plt_opening(slot);
 }
 
-static bool open_stamp(uintptr_t function, uintptr_t sp)
-{
-	return stamp.stack && stamp.top > stamp.stack->frames && stamp.top->function == function &&
-	       stamp.top->sp == sp;
-}
-
 /* Its caller's call is over, then: who asks where he will return to shall find that. */
 static void end_callers(uintptr_t slot)
 {
@@ -342,28 +336,26 @@ static void end_callers(uintptr_t slot)
 		struct plt_frame ended = *k->top--;
 		bury(&ended);
 		*(volatile uintptr_t *)slot = ended.site;
-		stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
+		uintptr_t function = ended.function & ~PLT_TOLD;
+		stamp_exit(function, ended.site, plt_sp(slot), function);
 	}
 }
 
 uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 {
 	struct plt_function *of = &plt_functions[index];
-	uintptr_t function = plt_stub(index), sp = plt_sp(slot), target = of->target;
+	uintptr_t function = plt_stub(index), target = of->target;
+	uintptr_t told = of->flags & PLT_VALUES ? PLT_TOLD : 0;
 	int saved = errno;
 
 	before(of, slot);
-	if (of->flags & ~PLT_DEAD)
+	if (of->flags & PLT_SPECIAL)
 		end_callers(slot);
 	uintptr_t site = is_jump(plt_now, slot) ? plt_now->top->site : *(uintptr_t *)slot;
-	if (!(of->flags & PLT_QUIET)) {
-		if (!(stamp.sieve ? stamp_filter_enter(function, site, sp, function) :
-				    stamp_profile_enter(function, site, sp, function)))
-			stamp_enter(function, site, sp, function);
-		if (open_stamp(function, sp) && !(of->flags & PLT_LAST) &&
-		    ((of->flags & PLT_INSTANT) || !take(slot, function)))
-			stamp_exit(function, site, sp, function);
-	}
+	bool open = !(of->flags & PLT_QUIET) && plt_record_entry(of, site, slot);
+	if (open && !(of->flags & PLT_LAST) &&
+	    ((of->flags & PLT_INSTANT) || !take(slot, function | told)))
+		stamp_exit(function, site, plt_sp(slot), function);
 	if (plt_due())
 		stamp_ask(&stamp);
 	errno = saved;
@@ -449,12 +441,8 @@ uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 		if (!here)
 			ended = find_elsewhere(slot, owner);
 		uint32_t gate = atomic_load_explicit(stamp_gate, memory_order_relaxed);
-		if ((!gate || (gate & STAMP_MODE)) &&
-		    !(stamp.sieve ? stamp_filter_exit(ended.function, ended.site, plt_sp(slot),
-						      ended.function) :
-				    stamp_profile_exit(ended.function, ended.site, plt_sp(slot),
-						       ended.function)))
-			stamp_exit(ended.function, ended.site, plt_sp(slot), ended.function);
+		if (!gate || (gate & STAMP_MODE))
+			plt_record_exit(&ended, slot, saved);
 	} while (here && k->top->slot == slot);
 	errno = saved;
 	return ended.site;

@@ -17,6 +17,7 @@
 #include "lib/base/filter.h"
 #include "lib/stamp/segment.h"
 #include "lib/stamp/trace.h"
+#include "lib/stamp/values.h"
 #include "shim/plt.h"
 #include "shim/shim.h"
 
@@ -131,6 +132,11 @@ void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uin
 		unsigned words);
 void stamp_head(struct trace_segment *segment, uint32_t bytes);
 	/* Makes zeros a segment of the calling thread's. */
+bool stamp_slow_begin(struct stamp *s);
+	/* The calling thread becomes busy. False: nothing is to be recorded, or it is busy already. */
+void stamp_slow_end(struct stamp *s);
+uint32_t *stamp_fast_way(struct stamp *s);
+	/* Which of the words tells that the fast half may go on. */
 bool stamp_stop(enum trace_gap reason, const char *name);
 	/* Nothing more is recorded in this thread, and the trace says so. False. */
 static inline uint64_t stamp_now(void) { return clock_ticks(shim.session.ring.counter); }
@@ -162,6 +168,10 @@ bool stamp_module_file(const struct stamp_module *module, char *path, size_t byt
 		       const uint8_t **build, size_t *build_bytes);
 	/* The path, absolute, and build-id of a module that is loaded now. */
 
+/* stamp_values.c */
+void stamp_values(enum values_of what, const uint32_t *values, unsigned words);
+	/* Of the innermost open call. Nothing where that is not recorded, is too short, or is only added up. */
+
 /* stamp_filter.c */
 bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
 bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after);
@@ -185,6 +195,8 @@ void stamp_sieve_opened(struct stamp_frame *frame, const struct stamp_verdict *v
 	/* The frame was pushed for that call. */
 bool stamp_sieve_hides(uintptr_t function);
 	/* Whether the exit of a call that is not open is none of the trace's business. */
+bool stamp_too_short(const struct stamp_frame *frame, uint64_t now);
+	/* It would be taken back. */
 bool stamp_take_back(struct stamp_frame *frame, uint64_t now);
 	/* Where the call was too short, and nothing stays that was recorded in it. It is hidden then, as long
 	 * as its frame is there. From the fast half, too. */

@@ -116,18 +116,39 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 	return false;
 }
 
+bool stamp_too_short(const struct stamp_frame *f, uint64_t now)
+{
+	const struct stamp *s = &stamp;
+
+	return s->sieve && f->entry && f->below == s->parts && f->kept == s->kept &&
+	       now - f->start < s->sieve->min_ticks;
+}
+
+/* The arguments that stand behind its entry, perhaps behind what is nothing. */
+static void forget_values(const uint8_t *from, const uint8_t *end)
+{
+	uint32_t *at = (uint32_t *)(void *)from, word;
+
+	for (; (const uint8_t *)at < end; at += word ? TRACE_WORD_WORDS(word) : 1) {
+		word = *at;
+		if (word && (TRACE_WORD_KIND(word) != TRACE_LONG || !TRACE_WORD_WORDS(word)))
+			break;
+		if (word && TRACE_WORD_TYPE(word) == TRACE_VALUES)
+			*at = TRACE_LONG_WORD(TRACE_VOID, TRACE_WORD_WORDS(word), 0);
+	}
+}
+
 bool stamp_take_back(struct stamp_frame *f, uint64_t now)
 {
 	struct stamp *s = &stamp;
-	const struct sieve *v = s->sieve;
 	const uint64_t none = 0;
 
-	if (!v || !f->entry || f->below != s->parts || f->kept != s->kept ||
-	    now - f->start >= v->min_ticks)
+	if (!stamp_too_short(f, now))
 		return false;
 	/* From here on there is nothing to tell of it, should a handler leave by longjmp. First zeros, then
 	 * the room: a handler that comes in between gets room behind. */
 	*(volatile uint32_t *)&f->hidden = f[-1].hidden + 1;
+	forget_values(f->entry + sizeof none, s->at);
 	memcpy(f->entry, &none, sizeof none);
 	atomic_signal_fence(memory_order_seq_cst);
 	solo_give(&s->at, f->entry + sizeof none, f->entry);

@@ -305,7 +305,7 @@ static void release_signals(struct stamp *s)
 		sysio_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
 }
 
-static bool begin(struct stamp *s)
+bool stamp_slow_begin(struct stamp *s)
 {
 	if (s->busy) {
 		s->lost++;
@@ -323,7 +323,7 @@ static bool begin(struct stamp *s)
 }
 
 /* Which of the fast halves may go on from here. */
-static uint32_t *fast_way(struct stamp *s)
+uint32_t *stamp_fast_way(struct stamp *s)
 {
 	if (s->sieve)
 		return &s->filtering;
@@ -332,7 +332,7 @@ static uint32_t *fast_way(struct stamp *s)
 	return shim.session.ring.counter ? &s->seen : &s->seen_by_clock;
 }
 
-static void end(struct stamp *s)
+void stamp_slow_end(struct stamp *s)
 {
 	if (s->lost) {
 		uint64_t count = s->lost;
@@ -341,7 +341,7 @@ static void end(struct stamp *s)
 			stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
 	}
 	if (!s->stopped && !s->deeper && !clock_frozen())
-		*fast_way(s) = s->known;
+		*stamp_fast_way(s) = s->known;
 	s->busy = false;
 	release_signals(s);
 }
@@ -425,14 +425,14 @@ void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t aft
 {
 	struct stamp *s = &stamp;
 
-	if (!begin(s))
+	if (!stamp_slow_begin(s))
 		return;
 	uint64_t now = stamp_now();
 	uint32_t gone = elsewhere(s, sp) ? 0 : gone_at_entry(s, site, sp, after);
 	if (gone)
 		unwound(s, gone, now);
 	enter(s, function, site, sp, after);
-	end(s);
+	stamp_slow_end(s);
 }
 
 static void write_exit(struct stamp *s, uint64_t now)
@@ -461,7 +461,7 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 	struct stamp *s = &stamp;
 	bool found;
 
-	if (!begin(s))
+	if (!stamp_slow_begin(s))
 		return;
 	uint64_t now = stamp_now();
 	if (s->deeper) {
@@ -477,7 +477,7 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 		else if (s->mode != STAMP_PROFILE && !stamp_sieve_hides(function))
 			far(TRACE_EXIT_FAR, stamp_module(function), function, now);
 	}
-	end(s);
+	stamp_slow_end(s);
 }
 
 void stamp_end(enum trace_end how)
@@ -495,5 +495,5 @@ void stamp_end(enum trace_end how)
 		stamp_profile_end(how);
 	else
 		stamp_long(TRACE_END, how, stamp_now(), NULL, 0);
-	end(s);
+	stamp_slow_end(s);
 }

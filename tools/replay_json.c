@@ -35,6 +35,10 @@ static void put_function(FILE *to, const struct call *call)
 	json_number(to, ",", "depth", call->depth);
 	if (call->before)
 		fputs(",\"before\":true", to);
+	if (call->arguments)
+		json_pair(to, ",", "arguments", call->arguments);
+	if (call->result)
+		json_pair(to, ",", "result", call->result);
 }
 
 static void enter(void *arg, const struct trace_thread *thread, struct call *call)

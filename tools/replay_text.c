@@ -96,11 +96,28 @@ static void put_tame(FILE *to, const char *text, size_t bytes)
 		fputs("…", to);
 }
 
-static void put_name(const struct replay *r, const struct function *f)
+/* With its arguments, where they were recorded. */
+static void put_name(const struct replay *r, const struct call *call)
 {
+	const struct function *f = call->function;
+
 	put_tame(r->to, f->name, strlen(f->name));
-	if (!strchr(f->name, '('))
-		fputs("()", r->to);
+	if (!call->arguments) {
+		if (!strchr(f->name, '('))
+			fputs("()", r->to);
+		return;
+	}
+	putc('(', r->to);
+	put_tame(r->to, call->arguments, strlen(call->arguments));
+	putc(')', r->to);
+}
+
+static void put_result(const struct replay *r, const struct call *call)
+{
+	if (!call->result)
+		return;
+	fputs(" = ", r->to);
+	put_tame(r->to, call->result, strlen(call->result));
 }
 
 static void put_remark(const struct replay *r, const struct function *f, const char *remark)
@@ -132,7 +149,7 @@ static void show_waiting(struct replay *r)
 		return;
 	r->waiting = NULL;
 	put_margin(r, -1, r->waiting_thread->tid, call->depth);
-	put_name(r, call->function);
+	put_name(r, call);
 	fputs(" {", r->to);
 	if (call->before)
 		put_remark(r, NULL, "entered before");
@@ -163,11 +180,13 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	if (call->end == CALL_DIED)
 		paint(r, RED);
 	if (leaf) {
-		put_name(r, call->function);
-		putc(';', r->to);
+		put_name(r, call);
 	} else {
 		putc('}', r->to);
 	}
+	put_result(r, call);
+	if (leaf)
+		putc(';', r->to);
 	if (call->end == CALL_DIED)
 		paint(r, PLAIN);
 	if (!leaf || *end)

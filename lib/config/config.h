@@ -46,6 +46,7 @@ struct config {
 	bool stamp_given;
 	uint64_t flight_bytes;
 	char calls[1024];          /* globs separated by commas */
+	bool arguments;            /* of those calls, and results */
 	unsigned sample_rate;      /* samples a second; 0: none */
 	bool sample_wall;          /* of the time in which threads wait, too */
 	enum sample_by sample_by;

@@ -48,6 +48,9 @@ struct call {
 				    * seen first */
 	bool recursive;            /* the function is open further out, too: total times count that one */
 	void *user;                /* the visitor's; NULL at enter() */
+	/* as text, until the call ends; NULL: not recorded */
+	const char *arguments;     /* without parentheses */
+	const char *result;        /* known at leave(); NULL also where there is none */
 };
 
 enum mark_kind { MARK_STAMP, MARK_GAP, MARK_MESSAGE, MARK_FIBER, MARK_DEATH, MARK_MUTED,

@@ -6,6 +6,10 @@
 #include "lib/profile/calls_inside.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include "lib/profile/values.h"
+#include "lib/stamp/values.h"
 
 /* ---- calls that are shown ---------------------------------------------------------------------- */
 
@@ -61,6 +65,24 @@ static uint32_t *open_count(struct walk *walk, struct stack *stack, uint32_t fun
 	return &stack->open[function];
 }
 
+/* ---- arguments and results ---------------------------------------------------------------------- */
+
+/* The record is that; a frame without memory for it goes without. */
+static void take_values(struct frame *frame, const struct record *r)
+{
+	if (!frame->texts)
+		frame->texts = malloc(sizeof *frame->texts);
+	if (!frame->texts)
+		return;
+	bool result = r->detail == VALUES_RESULT;
+	char *to = result ? frame->texts->result : frame->texts->arguments;
+	struct text text = text_in(to, (result ? FRAME_RESULT : FRAME_ARGUMENTS) - 4);
+
+	values_text(&text, r->text, r->text_bytes);
+	memcpy(to + text.len, text.cut ? "..." : "", text.cut ? 4 : 1);
+	*(result ? &frame->call.result : &frame->call.arguments) = to;
+}
+
 /* ---- enter ------------------------------------------------------------------------------------- */
 
 static void enter(struct walk *walk, bool before)
@@ -86,6 +108,9 @@ static void enter(struct walk *walk, bool before)
 		.before = before,
 	};
 	stack->top = frame;
+	if (named->function.method == METHOD_CALL && !before &&
+	    cursor_values(&walk->cursor, &walk->record))
+		take_values(frame, &walk->record);
 	if (__builtin_expect(calls->plain, 1)) {
 		frame->state = FRAME_SHOWN;
 		if (outer != &stack->base) {
@@ -240,6 +265,10 @@ static void rare(struct walk *walk, enum record_kind kind)
 	case RECORD_STAMP:
 		mark(walk, &(struct mark){ .kind = MARK_STAMP, .id = r->id, .step = r->step,
 					   .text = r->text, .text_bytes = r->text_bytes });
+		break;
+	case RECORD_VALUES: /* or a handler came between the call and its arguments */
+		if (walk->stacks.now->top != &walk->stacks.now->base && r->detail <= VALUES_RESULT)
+			take_values(walk->stacks.now->top, r);
 		break;
 	default: break;
 	}

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/stamp/values.h"
+
 enum { WORD = sizeof(uint32_t), RECORD_MOST = 255 * WORD };
 
 int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace_thread *thread,
@@ -157,6 +159,7 @@ static const uint8_t least_words[TRACE_LONGS] = {
 	[TRACE_VOID] = 1,    [TRACE_TIME] = 3,	[TRACE_HOME] = 2, [TRACE_NEAR] = 2,
 	[TRACE_ENTRY_FAR] = 6, [TRACE_EXIT_FAR] = 6, [TRACE_UNWOUND] = 4, [TRACE_FIBER] = 4,
 	[TRACE_OPEN] = 6,    [TRACE_GAP] = 5,	[TRACE_END] = 3,  [TRACE_STAMP] = 7,
+	[TRACE_VALUES] = 3,
 };
 
 static void take_stamp(const uint32_t *at, uint32_t words, struct record *r)
@@ -203,6 +206,10 @@ static enum record_kind take_long(struct cursor *c, const uint32_t *at, uint32_t
 	case TRACE_GAP: r->count = two_words(at + 3); return RECORD_GAP;
 	case TRACE_END: return RECORD_ENDED;
 	case TRACE_STAMP: take_stamp(at, words, r); return RECORD_STAMP;
+	case TRACE_VALUES:
+		r->text = (const char *)(at + 3);
+		r->text_bytes = (words - 3) * (size_t)WORD;
+		return RECORD_VALUES;
 	default: return RECORD_END;
 	}
 }
@@ -271,4 +278,21 @@ enum record_kind cursor_slow(struct cursor *c, struct record *r)
 		r->offset = at[1];
 		return r->kind = RECORD_ENTRY;
 	}
+}
+
+bool cursor_values(struct cursor *c, struct record *r)
+{
+	do
+		skip_nothing(c);
+	while (c->at == c->end && fill(c) && c->at < c->end);
+	if (c->at == c->end || TRACE_WORD_KIND(*c->at) != TRACE_LONG ||
+	    TRACE_WORD_TYPE(*c->at) != TRACE_VALUES ||
+	    TRACE_WORD_DETAIL(*c->at) != VALUES_ARGUMENTS)
+		return false;
+	uint32_t words = whole_record(c);
+	if (!words)
+		return false;
+	take_long(c, c->at, words, r);
+	c->at += words;
+	return true;
 }

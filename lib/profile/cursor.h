@@ -28,6 +28,7 @@ enum record_kind {
 	RECORD_GAP,        /* count, detail */
 	RECORD_ENDED,      /* detail */
 	RECORD_STAMP,      /* id, step, text */
+	RECORD_VALUES,     /* detail, text: words, as in lib/stamp/values.h */
 };
 
 struct record {
@@ -65,6 +66,10 @@ int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace
 	 * dir->torn. Segments of profiles are left out. */
 void cursor_close(struct cursor *cursor);
 enum record_kind cursor_slow(struct cursor *cursor, struct record *record);
+
+bool cursor_values(struct cursor *cursor, struct record *record);
+	/* Whether the arguments of the call that was entered by the last record stand behind it. They are the
+	 * record then, and are passed by; else nothing is, and nothing changes. */
 
 static inline uint64_t cursor_time(uint64_t before, uint32_t word)
 {

@@ -82,6 +82,30 @@ static int64_t tid_of(struct export *e, const struct trace_thread *thread)
 	return TID_MOST + number;
 }
 
+/* how: it ended, if it did not return */
+static void put_args(FILE *to, const struct call *call, const char *how)
+{
+	const struct {
+		const char *key, *value;
+	} args[] = {
+		{ "end", how }, { "arguments", call->arguments }, { "result", call->result },
+		{ "file", call->function->file },
+	};
+	const char *before = ",\"args\":{";
+
+	for (unsigned i = 0; i < sizeof args / sizeof *args; i++) {
+		if (!args[i].value)
+			continue;
+		fprintf(to, "%s\"%s\":", before, args[i].key);
+		put_text(to, "", args[i].value);
+		before = ",";
+	}
+	if (call->function->file)
+		fprintf(to, ",\"line\":%d", call->function->line);
+	if (*before == ',' && !before[1])
+		putc('}', to);
+}
+
 static void leave(void *arg, const struct trace_thread *thread, struct call *call)
 {
 	static const char *const ends[] = {
@@ -101,15 +125,8 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	put_time(e->to, "dur", end > begin ? end - begin : 0);
 	put_text(e->to, ",\"name\":", f->name);
 	put_text(e->to, ",\"cat\":", f->module);
-	if (how || f->file)
-		fputs(",\"args\":{", e->to);
-	if (how)
-		fprintf(e->to, "\"end\":\"%s\"%s", how, f->file ? "," : "");
-	if (f->file) {
-		put_text(e->to, "\"file\":", f->file);
-		fprintf(e->to, ",\"line\":%d", f->line);
-	}
-	fputs(how || f->file ? "}}" : "}", e->to);
+	put_args(e->to, call, how);
+	putc('}', e->to);
 }
 
 /* An interval of a timer is no call: it may begin in one and end in another. So it has a row of its own. */

@@ -179,6 +179,17 @@ static void intern(struct perfetto *p, const struct function *f, uint64_t iid)
 	proto_message(&p->interned, INTERNED_LOCATION, &p->inner);
 }
 
+static void annotate(struct perfetto *p, const char *name, const char *text, uint64_t number)
+{
+	proto_clear(&p->inner);
+	proto_text(&p->inner, ANNOTATION_NAME, name);
+	if (text)
+		proto_text(&p->inner, ANNOTATION_STRING, text);
+	else
+		proto_number(&p->inner, ANNOTATION_UINT, number);
+	proto_message(&p->event, EVENT_ANNOTATION, &p->inner);
+}
+
 static void enter(void *arg, const struct trace_thread *thread, struct call *call)
 {
 	struct export *e = arg;
@@ -196,18 +207,9 @@ static void enter(void *arg, const struct trace_thread *thread, struct call *cal
 		intern(p, call->function, (uint64_t)place + 1);
 	proto_number(&p->event, EVENT_NAME_IID, (uint64_t)place + 1);
 	proto_number(&p->event, EVENT_LOCATION_IID, (uint64_t)place + 1);
+	if (call->arguments)
+		annotate(p, "arguments", call->arguments, 0);
 	put_event(e);
-}
-
-static void annotate(struct perfetto *p, const char *name, const char *text, uint64_t number)
-{
-	proto_clear(&p->inner);
-	proto_text(&p->inner, ANNOTATION_NAME, name);
-	if (text)
-		proto_text(&p->inner, ANNOTATION_STRING, text);
-	else
-		proto_number(&p->inner, ANNOTATION_UINT, number);
-	proto_message(&p->event, EVENT_ANNOTATION, &p->inner);
 }
 
 static void leave(void *arg, const struct trace_thread *thread, struct call *call)
@@ -223,6 +225,8 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	start_event(p, end_ns, TYPE_END, track_of(e, thread));
 	if ((unsigned)call->end < sizeof ends / sizeof *ends && ends[call->end])
 		annotate(p, "end", ends[call->end], 0);
+	if (call->result)
+		annotate(p, "result", call->result, 0);
 	put_event(e);
 }
 

@@ -11,6 +11,7 @@ enum { BLOCK_LEAST = 16, BLOCK_MOST = 1024, SLOTS_AT_FIRST = 8 };
 
 struct stack_block {
 	struct stack_block *next;
+	uint32_t count;
 	struct frame frames[];
 };
 
@@ -23,6 +24,7 @@ struct frame *stack_grow(struct stack *stack)
 	struct stack_block *block = calloc(1, sizeof *block + count * sizeof(struct frame));
 	if (!block)
 		return NULL;
+	block->count = count;
 	block->next = stack->blocks;
 	stack->blocks = block;
 	stack->frames += count;
@@ -65,6 +67,8 @@ static void unmake(struct stack *stack)
 {
 	for (struct stack_block *block = stack->blocks, *next; block; block = next) {
 		next = block->next;
+		for (uint32_t i = 0; i < block->count; i++)
+			free(block->frames[i].texts);
 		free(block);
 	}
 	free(stack->open);

@@ -16,12 +16,20 @@ enum frame_state {
 	FRAME_SHOWN,
 };
 
+enum { FRAME_ARGUMENTS = 1536, FRAME_RESULT = 512 };
+
+/* What was recorded of some calls beside their times. */
+struct frame_texts {
+	char arguments[FRAME_ARGUMENTS], result[FRAME_RESULT];
+};
+
 struct frame {
 	struct call call;          /* first: callers are frames */
 	struct frame *outer, *inner; /* inner: there for the next call */
 	struct frame *told_next;   /* of those that are told of late, together */
 	enum frame_state state;
 	struct filter_state path;  /* how far in the filter's paths */
+	struct frame_texts *texts; /* for the next call, too; NULL: nobody needed them so far */
 };
 
 struct stack {

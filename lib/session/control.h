@@ -108,7 +108,9 @@ struct control {
 	uint32_t stamps;      /* 1: some sink takes public stamps (a trace does) */
 	uint32_t snapshots;   /* how many are kept of those that messages make; 0: they make none */
 
-	char rest_of_page[2880];
+	uint32_t arguments;   /* 1: of library calls, too, and results */
+
+	char rest_of_page[2876];
 
 	/* From here on everybody writes. */
 	_Atomic uint32_t state; /* enum session_state */

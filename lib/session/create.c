@@ -117,6 +117,7 @@ static void fill_control(struct control *c, const struct session_plan *plan)
 	c->flight_bytes = config->flight_bytes;
 	c->stamps = any_takes_stamps(config->sinks);
 	snprintf(c->calls, sizeof c->calls, "%s", config->calls);
+	c->arguments = config->arguments;
 	c->snapshots = (uint32_t)config->snapshots;
 	c->stamp = STAMP_CHANGE | config_stamp(config);
 	c->rules = rules_are(config);

@@ -97,6 +97,8 @@ enum trace_long {
 	TRACE_END,        /* * nothing more: the thread's recording ended; detail: enum trace_end */
 	TRACE_STAMP,      /* * id (two words), step (two words), text to the end, NULs fill the last word;
 			   * detail: how many of them. Not written so far: public stamps are messages */
+	TRACE_VALUES,     /* * of the innermost open call (values.h); detail: enum values_of. Arguments stand
+			   * behind its entry, the result in front of its exit */
 	TRACE_LONGS
 };
 

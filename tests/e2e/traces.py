@@ -20,7 +20,7 @@ MAGIC = b"harkseg1"
 PAGE = 4096
 PROFILE = 3
 ENTRY, EXIT, ENTRY_NEAR, LONG = 1, 2, 3, 4
-(VOID, TIME, HOME, NEAR, ENTRY_FAR, EXIT_FAR, UNWOUND, FIBER, OPEN, GAP, END) = range(11)
+(VOID, TIME, HOME, NEAR, ENTRY_FAR, EXIT_FAR, UNWOUND, FIBER, OPEN, GAP, END, STAMP, VALUES) = range(13)
 
 
 @dataclasses.dataclass
@@ -110,6 +110,8 @@ def decode(head, words):
                 yield Record("gap", ticks, count=body[0] | body[1] << 32, detail=detail)
             elif name == END:
                 yield Record("end", ticks, detail=detail)
+            elif name == VALUES:
+                yield Record("result" if detail else "arguments", ticks)
             at += length
         else:
             raise AssertionError(f"a record of kind {kind} at word {at}")
