@@ -223,7 +223,7 @@ static uint64_t number_of(const char *name)
 static struct named *intern_call(struct names *names, uint64_t where, uint64_t offset)
 {
 	const struct trace_call *call =
-		trace_dir_call(names->dir, (uint32_t)(where >> 32), (uint32_t)where, offset);
+		trace_dir_call(names->dir, (uint32_t)(where >> 32), offset);
 	struct names_file *file = find_file(names, call ? call->library : "", of_calls);
 	char *plain = call ? symbols_name(call->name) : NULL;
 	struct symbol symbol = { .linkage = call ? call->name : NULL };

@@ -364,36 +364,33 @@ static int take_call(struct trace_dir *dir, const struct line *line)
 	struct trace_call call = { .name = value_of(line, "name"),
 				   .library = value_of(line, "library") };
 	struct trace_call *calls = array_grown(dir->calls, dir->call_count, sizeof *calls);
-	uint64_t image, module;
+	uint64_t image;
 
 	if (!calls)
 		return -ENOMEM;
 	dir->calls = calls;
 	if (!number_of(line, "image", 1, UINT32_MAX, &image) ||
-	    !number_of(line, "module", 1, UINT32_MAX, &module) ||
 	    !hexadecimal(value_of(line, "offset"), &call.offset) || !*call.name)
 		return -EINVAL;
 	call.image = (uint32_t)image;
-	call.module = (uint32_t)module;
 	calls[dir->call_count++] = call;
 	return 0;
 }
 
+/* Not by module: threads that began at the same moment may have given the stubs several numbers, and what
+ * one of them says of a function holds for all. */
 static int by_place(const void *left, const void *right)
 {
 	const struct trace_call *a = left, *b = right;
 
 	if (a->image != b->image)
 		return a->image < b->image ? -1 : 1;
-	if (a->module != b->module)
-		return a->module < b->module ? -1 : 1;
 	return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image,
-					uint32_t module, uint64_t offset)
+const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image, uint64_t offset)
 {
-	struct trace_call key = { .image = image, .module = module, .offset = offset };
+	struct trace_call key = { .image = image, .offset = offset };
 
 	return dir->call_count ? bsearch(&key, dir->calls, dir->call_count, sizeof key, by_place) :
 				 NULL;

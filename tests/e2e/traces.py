@@ -209,19 +209,19 @@ class Trace:
                 return keys
         return None
 
-    def called(self, image, module, offset):
+    def called(self, image, offset):
         """A library's function, by the name that it was called by."""
         if self.called_names is None:
-            self.called_names = {(int(k["image"]), int(k["module"]), int(k["offset"], 16)): k["name"]
+            self.called_names = {(int(k["image"]), int(k["offset"], 16)): k["name"]
                                  for word, k in self.events if word == "call"}
-        return self.called_names.get((image, module, offset), f"?call:{offset:x}")
+        return self.called_names.get((image, offset), f"?call:{offset:x}")
 
     def name(self, image, module, offset):
         keys = self.module(image, module)
         if not keys:
             return f"?{module}:{offset:x}"
         if keys.get("method") == "call":
-            return self.called(image, module, offset)
+            return self.called(image, offset)
         symbols = self.symbols.setdefault(keys["path"], Symbols(keys["path"]))
         return symbols.name(offset)
 
