@@ -94,6 +94,7 @@ struct stamp {
 	struct stamp_room *room;
 	struct stamp_stack *stack;
 	struct trace_segment *segment;
+	uint64_t begun;           /* when that was, in ticks: nothing in it is older */
 	uint8_t *ready;           /* up to here, the segment's pages are present */
 	uint32_t image;           /* that the rest was made for; 0: none */
 	uint32_t thread, parts;
@@ -151,6 +152,10 @@ bool stamp_image(void);
 	 * False: nothing is to be recorded. */
 struct stamp_module stamp_module(uintptr_t address);
 	/* Number 0: in no module; the offset is the address. */
+struct trace_segment *stamp_use_again(struct stamp_room *room, unsigned part);
+	/* A flight recorder writes over its oldest part. Zeros behind the header; NULL: there is none yet. */
+uint32_t stamp_flight_part(void);
+	/* how many bytes it has */
 void stamp_repeat(uint32_t most);
 	/* OPEN records of the innermost calls that are open, outermost first. */
 void stamp_unloaded(void);

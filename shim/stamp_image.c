@@ -304,6 +304,30 @@ static void take_parts(struct stamp *s)
 	s->room->flight = flight;
 }
 
+struct trace_segment *stamp_use_again(struct stamp_room *room, unsigned part)
+{
+	struct trace_segment *segment = room->parts[part];
+
+	if (segment) {
+		__atomic_store_n(&segment->magic, 0, __ATOMIC_RELEASE);
+		/* Who copies it meanwhile sees that before anything else of this. */
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		memset(segment + 1, 0, room->part_bytes[part] - sizeof *segment);
+	}
+	return segment;
+}
+
+uint32_t stamp_flight_part(void)
+{
+	uint64_t bytes = shim.session.control->flight_bytes / STAMP_FLIGHT_PARTS;
+
+	if (bytes < TRACE_SEGMENT_LEAST)
+		bytes = TRACE_SEGMENT_LEAST;
+	if (bytes > TRACE_SEGMENT_MOST)
+		bytes = TRACE_SEGMENT_MOST;
+	return (uint32_t)(bytes & ~(uint64_t)(TRACE_PAGE - 1));
+}
+
 void stamp_repeat(uint32_t most)
 {
 	struct stamp *s = &stamp;
@@ -320,7 +344,7 @@ void stamp_repeat(uint32_t most)
 		struct stamp_module module = stamp_module(function);
 		uint64_t offset = function - module.base;
 		uint32_t body[3] = { module.number, (uint32_t)offset, (uint32_t)(offset >> 32) };
-		stamp_long(TRACE_OPEN, 0, stamp_now(), body, 3);
+		stamp_long(TRACE_OPEN, 0, s->begun, body, 3);
 	}
 }
 

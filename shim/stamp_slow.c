@@ -19,6 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/solo.h"
 #include "lib/base/sysio.h"
+#include "lib/base/testpoint.h"
 #include "shim/shim.h"
 
 enum {
@@ -81,6 +82,7 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes)
 		sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
 	memcpy(segment, &head, sizeof head);
 	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
+	s->begun = now.ticks;
 	s->epoch = now.ticks >> STAMP_EPOCH_BITS;
 }
 
@@ -98,31 +100,6 @@ static void let_go(struct stamp_room *room, unsigned part)
 	if (room->parts[part])
 		sysio_unmap(room->parts[part], room->part_bytes[part]);
 	room->parts[part] = NULL;
-}
-
-/* A flight recorder writes over its oldest part. */
-static struct trace_segment *use_again(struct stamp *s, unsigned part)
-{
-	struct trace_segment *segment = s->room->parts[part];
-
-	if (segment) {
-		__atomic_store_n(&segment->magic, 0, __ATOMIC_RELEASE);
-		/* Who copies it meanwhile sees that before anything else of this. */
-		__atomic_thread_fence(__ATOMIC_RELEASE);
-		memset(segment + 1, 0, s->room->part_bytes[part] - sizeof *segment);
-	}
-	return segment;
-}
-
-static uint32_t flight_part(void)
-{
-	uint64_t bytes = shim.session.control->flight_bytes / STAMP_FLIGHT_PARTS;
-
-	if (bytes < TRACE_SEGMENT_LEAST)
-		bytes = TRACE_SEGMENT_LEAST;
-	if (bytes > TRACE_SEGMENT_MOST)
-		bytes = TRACE_SEGMENT_MOST;
-	return (uint32_t)(bytes & ~(uint64_t)(TRACE_PAGE - 1));
 }
 
 static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
@@ -149,8 +126,8 @@ static bool next_segment(struct stamp *s)
 	bool flight = s->mode == STAMP_FLIGHT;
 	/* The one before stays mapped: who was interrupted by this may be about to store a record there. */
 	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : s->parts % 2;
-	uint32_t bytes = flight ? flight_part() : s->next_bytes;
-	struct trace_segment *segment = flight ? use_again(s, part) : NULL;
+	uint32_t bytes = flight ? stamp_flight_part() : s->next_bytes;
+	struct trace_segment *segment = flight ? stamp_use_again(s->room, part) : NULL;
 
 	s->end = NULL;
 	if (!segment) {
@@ -166,6 +143,7 @@ static bool next_segment(struct stamp *s)
 	if (s->next_bytes < TRACE_SEGMENT_MOST)
 		s->next_bytes *= 4;
 	begin_segment(s, segment, bytes);
+	TESTPOINT(stamp_segment);
 	/* Their entries will be written over before they end. */
 	if (flight && !s->deeper)
 		stamp_repeat(bytes / FLIGHT_REPEATS / OPEN_BYTES);
@@ -205,6 +183,8 @@ void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uin
 	/* Killed in its midst, it is a record of nothing, of this length. */
 	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, 0), __ATOMIC_RELEASE);
 	if (timed) {
+		if (ticks < stamp.begun) /* it did not fit into the segment before */
+			ticks = stamp.begun;
 		memcpy(record + 1, &ticks, sizeof ticks);
 		stamp.epoch = ticks >> STAMP_EPOCH_BITS;
 	}
@@ -369,11 +349,19 @@ static void far(enum trace_long type, struct stamp_module module, uintptr_t func
 	stamp_long(type, 0, now, body, 3);
 }
 
-/* The time in full, where its low bits would mean another one. */
-static void tell_time(struct stamp *s, uint64_t now)
+/* Room for a short record of what happens now, with the time in full before it where its low bits would
+ * mean another one. A segment that has to be begun for it begins later, perhaps much later: then so is
+ * now. */
+static uint32_t *room_for(struct stamp *s, unsigned words, uint64_t *now)
 {
-	if (now >> STAMP_EPOCH_BITS != s->epoch)
-		stamp_long(TRACE_TIME, 0, now, NULL, 0);
+	for (;;) {
+		if (*now >> STAMP_EPOCH_BITS != s->epoch)
+			stamp_long(TRACE_TIME, 0, *now, NULL, 0);
+		uint32_t *record = stamp_words(words);
+		if (!record || (*now >= s->begun && *now >> STAMP_EPOCH_BITS == s->epoch))
+			return record;
+		*now = stamp_now();
+	}
 }
 
 /* The record, if it is a short one. */
@@ -386,8 +374,7 @@ static uint8_t *write_entry(struct stamp *s, uintptr_t function, uint64_t now)
 		return NULL;
 	}
 	uint32_t kind = choose(s, module);
-	tell_time(s, now);
-	uint32_t *words = stamp_words(2);
+	uint32_t *words = room_for(s, 2, &now);
 	if (words) {
 		uint64_t record = TRACE_SHORT(kind, now) | (uint64_t)(function - module.base) << 32;
 		memcpy(words, &record, sizeof record);
@@ -437,8 +424,7 @@ void stamp_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t aft
 
 static void write_exit(struct stamp *s, uint64_t now)
 {
-	tell_time(s, now);
-	uint32_t *word = stamp_words(1);
+	uint32_t *word = room_for(s, 1, &now);
 	if (word)
 		*word = TRACE_SHORT(TRACE_EXIT, now);
 	s->kept++;

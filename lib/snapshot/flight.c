@@ -287,8 +287,8 @@ static int copy_thread(struct flight_copy *copy, const struct source *s, struct 
 			count = look_again(s, places, count);
 		bytes = count ? take_thread(s, places, count, t, &last) : 0;
 	}
-	if (bytes <= 0)
-		return (int)bytes;
+	if (bytes <= 0) /* what a try has left behind is no part of the copy */
+		return bytes < 0 || ftruncate(t->fd, (off_t)t->at) == 0 ? (int)bytes : -errno;
 	if (last && goes_on(s, places[count - 1].head.tid))
 		tell_on(copy, t, last);
 	if (places->head.ticks < copy->first_ticks)

@@ -9,10 +9,15 @@ import collections
 import os
 import random
 import signal
+import subprocess
+import time
 
 import cli
 import traces
 from counting import compiled, counts_in, gaps, on_a_small_disk, two_libraries
+
+
+TESTING = os.path.join(cli.harness.BUILD, "testing", "hark")
 
 
 def stamped(home, program, case, *more, mode="trace"):
@@ -109,6 +114,27 @@ def times_go_forward(home, expect):
     ticks = [r.ticks for r in thread.records]
     expect.same(ticks, sorted(ticks), "times")
     expect(int(trace.identity["ticks"]) < ticks[0], "the trace begins before the program")
+
+
+@cli.case
+def stopped_between_segments(home, expect):
+    """A segment is begun for a record, and it is long until the thread goes on: what it says then is of
+    then, and no time lies before another."""
+    program = compiled(home.top, "stamps.c", "stamps")
+    data = os.path.join(home.top, "data")
+    argv = [TESTING, "run", "--stamp", "flight:64K", "--data", data, program, "fib", "ledger"]
+    subprocess.run(argv, env=home.env(), cwd=home.top, check=True, timeout=cli.LIMIT)
+    last = max(part for t in traces.read(data).threads.values() for part in t.parts)
+    child = subprocess.Popen(argv, cwd=home.top, env=home.env(HARK_TESTPOINT=f"stamp_segment:stop:{last}"))
+    _, status = os.waitpid(child.pid, os.WUNTRACED)
+    expect(os.WIFSTOPPED(status), f"stopped: {status:#x}")
+    time.sleep(0.4)  # more than the low bits of a time can tell, at 2 GHz and more
+    os.kill(child.pid, signal.SIGCONT)
+    expect.same(child.wait(cli.LIMIT), 0, "exit status")
+    for thread in traces.read(data).threads.values():
+        times = [r.ticks for r in thread.records]
+        back = [(a, b) for a, b in zip(times, times[1:]) if b < a]
+        expect.same(back, [], f"times that go back, of {len(times)}")
 
 
 @cli.case
