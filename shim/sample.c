@@ -138,7 +138,7 @@ static void say(const char *why)
  * what it did meanwhile nobody knows. */
 static uint32_t intervals(const siginfo_t *info, const ucontext_t *at)
 {
-	const uint64_t most_ns = 100000000;
+	const uint64_t most_ns = 1000000000;
 	uint64_t count = info->si_overrun > 0 ? (uint64_t)info->si_overrun + 1 : 1;
 	bool called = false;
 

@@ -223,6 +223,9 @@ static int listen_and_become(struct run *r)
 		deep_undo(&r->deep);
 		return CLI_FAILED;
 	}
+	if (r->launch.inside && r->target.capture.answer == VERDICT_NO)
+		cli_say("%s %s: it cannot sample itself, and nobody else may", r->target.subject,
+			r->target.capture.why);
 	int status = become(r->target.path, r->argv);
 	launch_cancel(&r->launch);
 	deep_undo(&r->deep);

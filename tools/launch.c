@@ -85,7 +85,7 @@ static bool wants_console(const struct config *config)
 }
 
 /* Timers in the program look once a tick at most. */
-static void tell_rate(const struct launch *l, const struct config *c)
+static void tell_rate(struct launch *l, const struct config *c)
 {
 	const uint64_t second = 1000000000;
 	struct session session;
@@ -93,7 +93,8 @@ static void tell_rate(const struct launch *l, const struct config *c)
 	if (session_join(&session, l->dir) != 0)
 		return;
 	uint64_t tick = by_timer_tick_ns();
-	if (atomic_load(&session.control->sample_ns) && second / c->sample_rate < tick)
+	l->inside = atomic_load(&session.control->sample_ns) != 0;
+	if (l->inside && second / c->sample_rate < tick)
 		cli_say("--sample: the program samples itself, by timers (the kernel %s), which "
 			"on this machine look %u times a second at most, not %u",
 			c->sample_by == SAMPLE_BY_TIMER ? "is not asked"
@@ -103,7 +104,7 @@ static void tell_rate(const struct launch *l, const struct config *c)
 }
 
 /* Where nothing can be sampled, the program runs without. */
-static void start_sampler(const struct launch *l, const struct session_plan *plan,
+static void start_sampler(struct launch *l, const struct session_plan *plan,
 			  const char *trace)
 {
 	const struct config *c = plan->config;

@@ -15,6 +15,7 @@ struct launch {
 	char program[LAUNCH_PATH];   /* the hark command */
 	char preload[LAUNCH_PATH];   /* the shim */
 	char dir[PLACE_PATH];        /* the session's, when it was started */
+	bool inside;                 /* its programs have to sample themselves */
 };
 
 int launch_console(void);

@@ -33,6 +33,7 @@ enum {
 	AT_ONCE_MOST = 4096,            /* periods that one look may stand for */
 	RELEASE_EVERY = 64,
 	ANEW_NS = 100000000, STALE_NS = 1000000000,
+	JOINED_MOST = 1024,
 	SESSION_NS = 1000000000,        /* from one look whether a session without a collector has ended */
 };
 
@@ -45,6 +46,7 @@ struct timed {
 	uint64_t lost;                  /* for which the ring had no room, as far as they are told */
 	uint64_t namespace;             /* of pids: ours */
 	uint64_t looked_ns;
+	uint32_t joined;                /* processes and threads since those that have ended were forgotten */
 	bool left;                      /* somebody was there when it was last looked */
 	struct words words;
 };
@@ -119,6 +121,7 @@ static void on_join(struct sampler *s, const struct reader_record *r)
 	struct record_join join = { 0 };
 	pid_t pid = (pid_t)r->pid;
 
+	s->timed->joined++;
 	if (r->detail == JOIN_THREAD) {
 		space_exit(s->space, 0, (pid_t)r->tid); /* the number's owner before */
 		return;
@@ -330,6 +333,11 @@ static bool wait_for_samples(struct sampler *s, bool busy)
 	return t->left;
 }
 
+static bool is_gone(pid_t pid, pid_t tid)
+{
+	return syscall(SYS_tgkill, pid, tid, 0) != 0 && errno == ESRCH;
+}
+
 static uint64_t take_records(struct sampler *s, bool last)
 {
 	struct timed *t = s->timed;
@@ -343,6 +351,10 @@ static uint64_t take_records(struct sampler *s, bool last)
 			reader_release(&t->reader, t->reader.at, s->ns);
 	}
 	reader_release(&t->reader, t->reader.at, s->ns);
+	if (t->joined > JOINED_MOST) { /* what those who ended had said is read */
+		t->joined = 0;
+		space_sweep(s->space, is_gone);
+	}
 	if (t->reader.aside_count || t->reader.missing)
 		reader_tend(&t->reader, s->ns);
 	uint64_t lost = atomic_load(&t->ring.shared->lost_messages) + t->reader.torn +

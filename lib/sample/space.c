@@ -143,6 +143,25 @@ void space_exit(struct space *s, pid_t pid, pid_t tid)
 	}
 }
 
+void space_sweep(struct space *s, bool (*gone)(pid_t pid, pid_t tid))
+{
+	for (size_t i = 0; i < SPACE_SLOTS; i++) {
+		for (struct space_thread *t = s->threads[i], *next; t; t = next) {
+			next = t->next;
+			const struct space_process *p = *process_at(s, t->pid);
+			if (!(p && p->hidden) && gone(t->pid, t->tid))
+				space_exit(s, 0, t->tid);
+		}
+	}
+	for (size_t i = 0; i < SPACE_SLOTS; i++) {
+		for (struct space_process *p = s->processes[i], *next; p; p = next) {
+			next = p->next;
+			if (!p->hidden && gone(p->pid, p->pid))
+				space_exit(s, p->pid, p->pid);
+		}
+	}
+}
+
 /* ---- files and maps ---------------------------------------------------------------------------- */
 
 struct space_file *space_file(struct space *s, const char *path, uint64_t device, uint64_t inode)
@@ -336,7 +355,8 @@ static int read_maps(struct space *s, pid_t pid, bool anew)
 	FILE *file = error ? NULL : fopen(path, "re");
 	if (!file)
 		return error ? error : -errno;
-	for (unsigned taken = 0; taken < READ_MOST && fgets(line, sizeof line, file); anew = false) {
+	for (unsigned taken = 0; taken < READ_MOST && fgets(line, sizeof line, file);
+	     anew = false) {
 		if (anew) /* there is something: of a process that has ended, nothing */
 			p->count = 0;
 		taken += take_line(s, p, line);

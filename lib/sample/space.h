@@ -74,6 +74,8 @@ void space_fork(struct space *space, pid_t parent, pid_t pid, pid_t tid);
 	/* a process or a thread */
 void space_exec(struct space *space, pid_t pid);
 void space_exit(struct space *space, pid_t pid, pid_t tid);
+void space_sweep(struct space *space, bool (*gone)(pid_t pid, pid_t tid));
+	/* Those threads, and processes with all of theirs, of whose end nobody tells. */
 struct space_file *space_file(struct space *space, const char *path, uint64_t device,
 			      uint64_t inode);
 	/* NULL: without memory. Two of one path are two where device or inode differ. */

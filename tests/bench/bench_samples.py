@@ -39,9 +39,9 @@ def run(argv, top, **more):
     return int(re.search(r"cpu_ns (\d+)", done.stdout).group(1)), elapsed, spent
 
 
-def by_hark(top, rate, program, threads):
+def by_hark(top, rate, program, threads, by=""):
     shutil.rmtree(os.path.join(top, "hark.data"), ignore_errors=True)
-    figures = run([harness.HARK, "run", "--sample", f"cpu@{rate}", program, threads, SECONDS], top)
+    figures = run([harness.HARK, "run", "--sample", f"cpu@{rate}{by}", program, threads, SECONDS], top)
     until = time.monotonic() + 10
     while not (found := samples.Samples(os.path.join(top, "hark.data", "samples"))).ended \
             and time.monotonic() < until:
@@ -97,7 +97,8 @@ def by_gperftools(top, rate, program, threads):
 
 def main():
     tools = {"bare": lambda top, rate, *rest: (run([*rest[:2], SECONDS], top), None),
-             "hark": by_hark}
+             "hark": by_hark,
+             "hark timer": lambda *rest: by_hark(*rest, by=":timer")}
     if PERF:
         tools["perf -g"] = lambda *rest: by_perf(*rest, ["-g"])
         tools["perf dwarf"] = lambda *rest: by_perf(*rest, ["--call-graph", "dwarf"])
@@ -125,6 +126,32 @@ def main():
                 share = f"{seven / (seven + three):.3f}" if seven + three else "-"
                 print(f"{name:<12}{threads:>8}{rate:>6}{due:>13.1%} {share:>8}{whole:>10.2%}"
                       f"{elapsed / bare - 1:>+10.1%}", flush=True)
+        overhead(top, program)
+
+
+def overhead(top, program):
+    """The same work, alone and looked at by turns: how much more of the program's processor time it takes.
+    What the tool itself uses beside it is not in it."""
+    data = os.path.join(top, "perf.data")
+    tools = {"bare": ([], {}),
+             "hark @999": ([harness.HARK, "run", "--sample", "cpu@999"], {}),
+             "hark timer": ([harness.HARK, "run", "--sample", "cpu@999:timer"], {})}
+    if PERF:
+        tools["perf -g @999"] = ([PERF, "record", "-q", "-e", "cpu-clock", "-F", "999", "-g", "-o", data], {})
+        tools["perf dwarf @999"] = ([PERF, "record", "-q", "-e", "cpu-clock", "-F", "999", "--call-graph",
+                                     "dwarf", "-o", data], {})
+    if PROFILER:
+        tools["gperftools"] = ([], {"LD_PRELOAD": PROFILER, "CPUPROFILE": os.path.join(top, "gperf.out"),
+                                    "CPUPROFILE_FREQUENCY": "999"})
+    took = {name: [] for name in tools}
+    for _ in range(4 * TURNS):
+        for name, (before, env) in tools.items():
+            took[name].append(run([*before, program, "2", "0.3", "fixed"], top, **env)[0])
+    print(f"\n{'processor time of the same work':<36}{'median':>9}{'least':>9}")
+    for name, row in took.items():
+        if name != "bare":
+            print(f"{name:<36}{statistics.median(row) / statistics.median(took['bare']) - 1:>+9.1%}"
+                  f"{min(row) / min(took['bare']) - 1:>+9.1%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 /*
  * split.c - burns processor time, seven parts in seven() and three in three(), in some threads; then says
- * how much it was, and which threads. usage: split THREADS SECONDS [wait]
+ * how much it was, and which threads. usage: split THREADS SECONDS [wait | fixed]
  *
+ * fixed: as much work as would take about so long, however long it takes.
  * wait: it also sleeps, polls, reads and waits for a lock as long, and says whether anything of that
  * was interrupted.
  */
@@ -25,6 +26,7 @@ enum { THREADS = 64, TURN_NS = 10000000 };
 static volatile unsigned long sink[THREADS];
 static long tids[THREADS];
 static long long wanted_ns;
+static long turns; /* of fixed work */
 
 static long long clock_ns(clockid_t which)
 {
@@ -61,6 +63,10 @@ NOINLINE void *work(void *number)
 	long long at = clock_ns(CLOCK_THREAD_CPUTIME_ID), end = at + wanted_ns;
 
 	tids[k] = syscall(SYS_gettid);
+	for (long i = 0; i < turns; i++)
+		(i % 10 < 7 ? seven : three)(k, 0);
+	if (turns)
+		return NULL;
 	while (at < end) {
 		seven(k, at + TURN_NS * 7);
 		three(k, at + TURN_NS * 10);
@@ -116,8 +122,10 @@ int main(int argc, char **argv)
 	long threads = argc > 1 ? atol(argv[1]) : 1;
 	pthread_t ids[THREADS];
 	int waits = argc > 3 && strcmp(argv[3], "wait") == 0, bad = 0;
+	int fixed = argc > 3 && strcmp(argv[3], "fixed") == 0;
 
 	wanted_ns = (long long)(atof(argc > 2 ? argv[2] : "1") * 1e9);
+	turns = fixed ? (long)(wanted_ns / 50000) : 0;
 	for (long i = 1; i < threads; i++)
 		pthread_create(&ids[i], NULL, work, (void *)i);
 	work(0);
