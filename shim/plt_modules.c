@@ -99,6 +99,20 @@ static bool holds(const struct plt_module *m, const void *address)
 	return (uintptr_t)address - m->from < m->to - m->from;
 }
 
+/* Whose function it is; a hook of ours stands for libc's. NULL: it is nowhere. */
+static const char *library_of(uintptr_t target)
+{
+	const char *(*libc)(void) = gnu_get_libc_version;
+	const char *path;
+	uintptr_t from, to;
+
+	if (!plt_object(target, &from, &to, &path) ||
+	    ((uintptr_t)plt_stubs - from < to - from &&
+	     !plt_object((uintptr_t)libc, &from, &to, &path)))
+		return NULL;
+	return *path ? path : table->program;
+}
+
 /* libc's calls of itself are no calls of the program's, nor are the loader's and ours. */
 static bool is_left_alone(const struct module *m)
 {
@@ -246,14 +260,12 @@ static const char *name_of(const struct module *m, uint32_t symbol)
 static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
 {
 	const char *name = name_of(m, symbol), *library;
-	uintptr_t target, from, to;
+	uintptr_t target;
 
 	if (!*name || (slot & 7) || !holds(&m->is, (void *)slot) ||
 	    (judge(name, NULL) & PLT_NEVER) || !(target = target_of(m, slot, symbol)) ||
-	    !plt_object(target, &from, &to, &library))
+	    !(library = library_of(target)))
 		return;
-	if (!*library)
-		library = table->program;
 	unsigned flags = judge(name, library);
 	if (flags & PLT_NEVER)
 		return;

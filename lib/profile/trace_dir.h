@@ -126,7 +126,8 @@ void trace_dir_torn(struct trace_dir *dir, const char *format, ...)
 	/* counts a place that could not be read, and keeps the first one's words */
 const struct trace_module *trace_dir_module(const struct trace_image *image, uint32_t number);
 	/* NULL: the trace says nothing of it */
-const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image, uint64_t offset);
+const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image,
+					uint64_t offset);
 	/* NULL: the trace does not say its name */
 int64_t trace_dir_ns(const struct trace_dir *dir, uint64_t ticks);
 	/* UTC in nanoseconds since 1970 */

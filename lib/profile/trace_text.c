@@ -388,7 +388,8 @@ static int by_place(const void *left, const void *right)
 	return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image, uint64_t offset)
+const struct trace_call *trace_dir_call(const struct trace_dir *dir, uint32_t image,
+					uint64_t offset)
 {
 	struct trace_call key = { .image = image, .offset = offset };
 

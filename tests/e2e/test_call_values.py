@@ -111,6 +111,19 @@ def kept_calls_keep_theirs(home, expect):
 
 
 @cli.case
+def hooks_stand_for_libcs_functions(home, expect):
+    """What we interpose is called by its own name and library; what we call ourselves is not there."""
+    said, data = run(home, expect, "*@libc.so*", "kinds", status=7, more=())
+    rows = [json.loads(line) for line in
+            home.run("report", "--format", "json", "--data", data).stdout.splitlines()]
+    calls = {row["function"]: row["calls"] for row in rows}
+    expect.same({row["module"] for row in rows}, {"libc.so.6"}, "modules")
+    expect.same((calls.get("open"), calls.get("close")), (2, 3), "calls of open and close, as said")
+    expect.same(calls.get("access"), sum(line.startswith("access") for line in said), "of access")
+    expect("write" not in calls and "madvise" not in calls, f"calls of ours, or libc's own: {calls}")
+
+
+@cli.case
 def replay_and_exports(home, expect):
     """As text, with the result behind it; as arguments of the events in exports."""
     _, data = run(home, expect, "open,close", "kinds", status=7)
