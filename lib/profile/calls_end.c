@@ -6,6 +6,7 @@
 
 enum calls_exited { EXITED_UNKNOWN, EXITED_NO, EXITED_YES };
 
+/* Behind the word of an exit there may be what destructors call; behind that of an exec, that it failed. */
 static bool told_exit(enum record_kind last, uint32_t detail)
 {
 	return last == RECORD_ENDED && (detail == TRACE_END_EXIT || detail == TRACE_END_EXEC);
@@ -20,6 +21,7 @@ static bool ends_with_exit(const struct calls *calls, const struct trace_thread 
 	struct record record = { .kind = RECORD_END };
 	struct cursor cursor;
 	uint32_t detail = 0;
+	bool left = false;
 
 	for (size_t i = 0; i < thread->part_count; i++)
 		if (thread->parts[i].head.kind == TRACE_PROFILE &&
@@ -34,9 +36,10 @@ static bool ends_with_exit(const struct calls *calls, const struct trace_thread 
 	while ((kind = cursor_next(&cursor, &record)) != RECORD_END) {
 		last = kind;
 		detail = record.detail;
+		left |= kind == RECORD_ENDED && detail == TRACE_END_EXIT;
 	}
 	cursor_close(&cursor);
-	return told_exit(last, detail);
+	return left || told_exit(last, detail);
 }
 
 /* One thread says that its process exits; the others are just gone. */
@@ -63,7 +66,7 @@ enum call_end calls_fate(struct walk *walk)
 {
 	const struct stack *stack = walk->stacks.now;
 
-	if (told_exit(walk->last, walk->last_detail)) {
+	if (walk->left || told_exit(walk->last, walk->last_detail)) {
 		walk->calls->exited[walk->thread->image - walk->calls->dir->images] = EXITED_YES;
 		return CALL_EXITED;
 	}

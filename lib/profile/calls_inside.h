@@ -35,6 +35,7 @@ struct walk {
 	enum record_kind last;     /* the kind of the one before, and its detail */
 	uint32_t last_detail;
 	bool repeats;              /* OPEN records tell what is known already: segments of a flight recorder */
+	bool left;                 /* it has said that its process exits */
 	bool begun;
 	int rc;                    /* -ENOMEM ends it */
 };

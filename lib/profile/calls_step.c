@@ -266,6 +266,7 @@ static void rare(struct walk *walk, enum record_kind kind)
 		mark(walk, &(struct mark){ .kind = MARK_STAMP, .id = r->id, .step = r->step,
 					   .text = r->text, .text_bytes = r->text_bytes });
 		break;
+	case RECORD_ENDED: walk->left |= r->detail == TRACE_END_EXIT; break;
 	case RECORD_VALUES: /* or a handler came between the call and its arguments */
 		if (walk->stacks.now->top != &walk->stacks.now->base && r->detail <= VALUES_RESULT)
 			take_values(walk->stacks.now->top, r);

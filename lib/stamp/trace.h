@@ -94,7 +94,8 @@ enum trace_long {
 	TRACE_FIBER,      /* * number (one word): the thread goes on, on this stack of its own making */
 	TRACE_OPEN,       /* * as ENTRY_FAR: a call that was open already, outermost first (after fork) */
 	TRACE_GAP,        /* * count (two words): records that are missing here; detail: enum trace_gap */
-	TRACE_END,        /* * nothing more: the thread's recording ended; detail: enum trace_end */
+	TRACE_END,        /* * nothing more: the thread's recording ended; detail: enum trace_end. But for what
+			   * destructors call after the one by which an exit is told, and who fails to exec */
 	TRACE_STAMP,      /* * id (two words), step (two words), text to the end, NULs fill the last word;
 			   * detail: how many of them. Not written so far: public stamps are messages */
 	TRACE_VALUES,     /* * of the innermost open call (values.h); detail: enum values_of. Arguments stand
