@@ -14,12 +14,13 @@
 #include "lib/base/text.h"
 #include "lib/image/symbols_debug.h"
 #include "lib/image/symbols_file.h"
+#include "lib/image/symbols_inlined.h"
 #include "lib/image/symbols_line.h"
 #include "lib/image/symbols_name.h"
 #include "lib/image/symbols_read.h"
 #include "lib/image/symbols_table.h"
 
-enum { UNNAMED_MOST = 32 };
+enum { UNNAMED_MOST = 32, INLINED_MOST = 64, SAME_NAME_MOST = 64 };
 
 struct symbols {
 	struct symbols_table table;
@@ -31,6 +32,7 @@ struct symbols {
 	size_t codes;
 	struct symbols_lines *lines;
 	bool lines_wanted;       /* they have been looked for */
+	struct symbols_inlines *inlines;
 };
 
 /* The first trouble is the one that matters. What paths and ids hold is shown to people. */
@@ -205,6 +207,7 @@ void symbols_close(struct symbols *s)
 {
 	if (!s)
 		return;
+	symbols_inlined_close(s->inlines);
 	symbols_line_close(s->lines);
 	symbols_table_fini(&s->table);
 	free(s->trouble);
@@ -284,12 +287,66 @@ static void open_lines(struct symbols *s)
 	symbols_file_close(&file);
 }
 
-bool symbols_line(struct symbols *s, uint64_t offset, struct source_line *found)
+static bool want_lines(struct symbols *s)
 {
-	*found = (struct source_line){ 0 };
 	if (!s->lines_wanted) {
 		s->lines_wanted = true;
 		open_lines(s);
 	}
-	return s->lines && symbols_line_find(s->lines, offset, found);
+	return s->lines != NULL;
+}
+
+bool symbols_line(struct symbols *s, uint64_t offset, struct source_line *found)
+{
+	*found = (struct source_line){ 0 };
+	return want_lines(s) && symbols_line_find(s->lines, offset, found);
+}
+
+/* ---- inlined functions ------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t h, const char *text)
+{
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* One that is there by itself as well is the same function, wherever it runs. Of static ones several may
+ * have the same name: it is that of the same unit, or else of the same place in the source. */
+static uint64_t start_of(struct symbols *s, const struct inlined_function *f)
+{
+	uint64_t address, number = mix(UINT64_C(0xcbf29ce484222325), f->linkage);
+	struct symbols_entry *entry;
+	Dwarf_Die unit;
+
+	for (size_t i = 0; i < SAME_NAME_MOST &&
+			   (entry = symbols_table_named(&s->table, f->linkage, i)) != NULL; i++)
+		if (f->external || (symbols_line_unit(s->lines, entry->start, &address, &unit) &&
+				    dwarf_dieoffset(&unit) == f->unit))
+			return entry->start;
+	if (!f->external && f->file)
+		number = mix(number + (uint64_t)f->line, f->file);
+	return number | SYMBOLS_NOWHERE;
+}
+
+unsigned symbols_inlined(struct symbols *s, uint64_t offset, struct symbol_inlined *found,
+			 unsigned most)
+{
+	struct inlined_call calls[INLINED_MOST];
+
+	if (!want_lines(s) || (!s->inlines && !(s->inlines = symbols_inlined_open(s->lines))))
+		return 0;
+	unsigned count = symbols_inlined_find(s->inlines, offset, calls,
+					      most < INLINED_MOST ? most : INLINED_MOST);
+	for (unsigned i = 0; i < count; i++) {
+		struct inlined_function *f = calls[i].function;
+		if (!f->start)
+			f->start = start_of(s, f);
+		found[i] = (struct symbol_inlined){
+			.symbol = { .name = f->name, .linkage = f->linkage, .start = f->start },
+			.at = { f->file, f->line },
+			.call = calls[i].from,
+		};
+	}
+	return count;
 }

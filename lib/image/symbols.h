@@ -25,6 +25,15 @@ struct source_line {
 	int line;
 };
 
+/* A function that the compiler has put into another one. */
+struct symbol_inlined {
+	struct symbol symbol;  /* start: where it is by itself, too; else a number that is its own */
+	struct source_line at; /* where it is declared */
+	struct source_line call; /* the call's place, in whatever it was put into */
+};
+
+#define SYMBOLS_NOWHERE (UINT64_C(1) << 63) /* is set in such a number */
+
 enum symbols_origin {
 	SYMBOLS_NONE,
 	SYMBOLS_SYMTAB,         /* the file's own, or that in its .gnu_debugdata */
@@ -53,6 +62,10 @@ bool symbols_find(struct symbols *symbols, uint64_t offset, struct symbol *found
 	 * A stub for calls of another module is "puts@plt". found is good until symbols_close(). */
 bool symbols_line(struct symbols *symbols, uint64_t offset, struct source_line *found);
 	/* by libdw, from the file or its debug file */
+unsigned symbols_inlined(struct symbols *symbols, uint64_t offset, struct symbol_inlined *found,
+			 unsigned most);
+	/* Of the function that the offset lies in, those that were inlined there, the outermost first, each
+	 * into the one before. How many; 0: none, or there is no debug information. */
 int symbols_each(struct symbols *symbols, int (*visit)(void *arg, const struct symbol *),
 		 void *arg);
 	/* Every function once, in order of addresses, until visit() returns other than 0, which is returned. */

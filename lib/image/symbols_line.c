@@ -159,15 +159,23 @@ static bool can_be_shown(const char *file)
 	return true;
 }
 
+Dwarf *symbols_line_unit(struct symbols_lines *lines, uint64_t offset, uint64_t *address,
+			 Dwarf_Die *unit)
+{
+	*address = offset + lines->base;
+	const struct unit_range *range = range_at(lines, *address);
+	return range && dwarf_offdie(lines->dwarf, range->unit, unit) ? lines->dwarf : NULL;
+}
+
 bool symbols_line_find(struct symbols_lines *lines, uint64_t offset, struct source_line *found)
 {
-	const struct unit_range *range = range_at(lines, offset + lines->base);
+	uint64_t address;
 	Dwarf_Die unit;
 	int number;
 
-	if (!range || !dwarf_offdie(lines->dwarf, range->unit, &unit))
+	if (!symbols_line_unit(lines, offset, &address, &unit))
 		return false;
-	Dwarf_Line *line = dwarf_getsrc_die(&unit, offset + lines->base);
+	Dwarf_Line *line = dwarf_getsrc_die(&unit, address);
 	const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
 	if (!file || !can_be_shown(file) || dwarf_lineno(line, &number) != 0)
 		return false;

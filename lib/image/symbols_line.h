@@ -4,6 +4,7 @@
 #ifndef HARK_IMAGE_SYMBOLS_LINE_H
 #define HARK_IMAGE_SYMBOLS_LINE_H
 
+#include <elfutils/libdw.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,5 +18,8 @@ struct symbols_lines *symbols_line_open(struct symbols_file *file, uint64_t base
 	 * the module. NULL: no lines, or no memory; the file is as it was. */
 void symbols_line_close(struct symbols_lines *lines);
 bool symbols_line_find(struct symbols_lines *lines, uint64_t offset, struct source_line *found);
+Dwarf *symbols_line_unit(struct symbols_lines *lines, uint64_t offset, uint64_t *address,
+			 Dwarf_Die *unit);
+	/* The unit that the offset lies in, and where that is as the unit counts; NULL: in none. */
 
 #endif

@@ -24,6 +24,7 @@ void symbols_table_fini(struct symbols_table *table)
 			free(table->entries[i].name);
 	}
 	free(table->entries);
+	free(table->named);
 	while (table->pools) {
 		struct symbols_pool *next = table->pools->next;
 		free(table->pools);
@@ -196,4 +197,42 @@ struct symbols_entry *symbols_table_find(const struct symbols_table *table, uint
 		at = table->entries[at].around;
 	}
 	return NULL;
+}
+
+static int by_linkage(const void *left, const void *right)
+{
+	const struct symbols_entry *const *a = left, *const *b = right;
+
+	return strcmp((*a)->linkage, (*b)->linkage);
+}
+
+static void sort_named(struct symbols_table *table)
+{
+	table->named = calloc(table->count + 1, sizeof(struct symbols_entry *));
+	for (size_t i = 0; table->named && i < table->count; i++)
+		if (table->entries[i].linkage)
+			table->named[table->named_count++] = &table->entries[i];
+	if (table->named_count)
+		qsort(table->named, table->named_count, sizeof(struct symbols_entry *),
+		      by_linkage);
+}
+
+struct symbols_entry *symbols_table_named(struct symbols_table *table, const char *linkage,
+					  size_t nth)
+{
+	size_t low = 0;
+
+	if (!table->named)
+		sort_named(table);
+	for (size_t high = table->named_count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(table->named[middle]->linkage, linkage) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (nth >= table->named_count - low ||
+	    strcmp(table->named[low + nth]->linkage, linkage) != 0)
+		return NULL;
+	return table->named[low + nth];
 }

@@ -41,6 +41,8 @@ struct symbols_table {
 	struct symbols_entry *entries;
 	size_t count, room;
 	struct symbols_pool *pools;
+	struct symbols_entry **named; /* those with a linkage name, by that; NULL: nobody has asked */
+	size_t named_count;
 };
 
 void symbols_table_fini(struct symbols_table *table);
@@ -55,5 +57,9 @@ void symbols_table_order(struct symbols_table *table, const struct symbols_range
 	 * what has no size ends there, or where the next one starts. */
 struct symbols_entry *symbols_table_find(const struct symbols_table *table, uint64_t offset);
 	/* the innermost that the offset lies in, or NULL */
+
+struct symbols_entry *symbols_table_named(struct symbols_table *table, const char *linkage,
+					  size_t nth);
+	/* Those of that linkage name, from 0 on; NULL: there are no more. After symbols_table_order(). */
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
+#include "lib/profile/samples.h"
 
 struct calls *calls_open(struct trace_dir *dir, const struct calls_filter *filter)
 {
@@ -22,8 +23,11 @@ struct calls *calls_open(struct trace_dir *dir, const struct calls_filter *filte
 	calls->late = f->min_ns || f->since_ns;
 	calls->plain = !calls->late && !f->only && !f->never && !f->module && !f->depth;
 	calls->exited = calloc(dir->image_count + 1, 1);
-	if (calls->exited && names_init(&calls->names, dir, &calls->filter) == 0)
-		return calls;
+	if (calls->exited && names_init(&calls->names, dir, &calls->filter) == 0) {
+		if (samples_unfold(dir, &calls->names) == 0)
+			return calls;
+		names_fini(&calls->names);
+	}
 	free(calls->exited);
 	free(calls);
 	return NULL;

@@ -12,6 +12,7 @@
 #include "lib/base/parse.h"
 #include "lib/image/symbols.h"
 #include "lib/image/symbols_name.h"
+#include "lib/profile/samples.h"
 
 enum { KEYS_AT_FIRST = 1024, NAME_MOST = 4096 };
 
@@ -113,6 +114,13 @@ static const struct trace_image *image_of(const struct names *names, uint64_t wh
 	if (!dir->image_count)
 		return NULL;
 	return bsearch(&number, dir->images, dir->image_count, sizeof *dir->images, by_image);
+}
+
+struct symbols *names_symbols(struct names *names, const char *path, const char *build_id)
+{
+	struct names_file *file = find_file(names, path, build_id);
+
+	return file ? file->symbols : NULL;
 }
 
 /* ---- functions --------------------------------------------------------------------------------- */
@@ -237,6 +245,23 @@ static struct named *intern_call(struct names *names, uint64_t where, uint64_t o
 	return named;
 }
 
+static struct named *intern_inlined(struct names *names, struct names_file *file, uint64_t number)
+{
+	const struct samples *s = names->dir->samples;
+
+	if (!s || number >= s->inlined_count)
+		return NULL;
+	const struct samples_inlined *in = &s->inlined[number];
+	const struct symbol symbol = { .name = in->name, .linkage = in->linkage,
+				       .start = in->start };
+	struct named *named = find_or_make(names, file, in->start, &symbol, METHOD_SAMPLE);
+	if (named && names->filter && names->filter->lines) {
+		named->function.file = in->file;
+		named->function.line = in->line;
+	}
+	return named;
+}
+
 static struct named *intern(struct names *names, uint64_t where, uint64_t offset)
 {
 	const struct trace_image *image = image_of(names, where);
@@ -249,6 +274,8 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 					    module ? module->build_id : "");
 	if (!file)
 		return NULL;
+	if (image && image->sampled && (offset & SAMPLES_INLINED))
+		return intern_inlined(names, file, offset & ~SAMPLES_INLINED);
 	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
 	if (file->path[0] == '[') { /* a name for what has no functions */
 		known = true;

@@ -47,6 +47,9 @@ void names_fini(struct names *names);
 struct named *names_slow(struct names *names, uint64_t where, uint64_t offset);
 	/* NULL: without memory */
 
+struct symbols *names_symbols(struct names *names, const char *path, const char *build_id);
+	/* Of a file; NULL: there are none. The names' own. */
+
 static inline uint64_t names_hash(uint64_t where, uint64_t offset)
 {
 	uint64_t h = (offset ^ where * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);

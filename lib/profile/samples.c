@@ -188,7 +188,7 @@ static int take_node(struct reading *r, uint32_t file, uint32_t parent, uint64_t
 		s->nodes = nodes;
 	}
 	s->nodes[s->node_count++] =
-		(struct samples_node){ .offset = offset, .parent = parent, .file = file };
+		(struct samples_node){ .offset = offset & ~SAMPLES_INLINED, .parent = parent, .file = file };
 	return 0;
 }
 
@@ -422,7 +422,14 @@ void samples_close(struct trace_dir *dir)
 		free((char *)dir->sample_files[i].build_id);
 	}
 	free(dir->sample_files);
-	if (dir->samples)
+	for (size_t i = 0; dir->samples && i < dir->samples->inlined_count; i++) {
+		free(dir->samples->inlined[i].name);
+		free(dir->samples->inlined[i].linkage);
+		free(dir->samples->inlined[i].file);
+	}
+	if (dir->samples) {
+		free(dir->samples->inlined);
 		free(dir->samples->nodes);
+	}
 	free(dir->samples);
 }

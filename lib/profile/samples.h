@@ -24,10 +24,22 @@ struct samples_node {
 	uint32_t parent, file;
 };
 
+/* In the place of an offset: the number of a function that is nowhere by itself. */
+#define SAMPLES_INLINED (UINT64_C(1) << 63)
+
+struct samples_inlined {
+	uint64_t start;            /* what tells it apart in its file */
+	char *name, *linkage, *file; /* file: where it is declared; NULL: not known */
+	int line;
+};
+
 struct samples {
 	struct trace_samples head;
 	struct samples_node *nodes; /* by number, 1 is the first */
 	uint32_t node_count;
+	struct samples_inlined *inlined; /* functions that nodes stand for */
+	size_t inlined_count;
+	bool unfolded;             /* nodes stand for functions */
 	uint64_t gaps[TRACE_SAMPLE_GAP_THROTTLE + 1]; /* missing samples, by reason */
 	uint64_t gap_places[TRACE_SAMPLE_GAP_THROTTLE + 1];
 	uint64_t count;
@@ -46,6 +58,10 @@ int samples_read(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 	 * ticks: taken forward to the latest pair of clocks. 0 or -ENOMEM; what is torn is counted. */
 void samples_clock(struct trace_dir *dir);
 	/* The clock's rate is known now: threads begin with what their first sample stands for. */
+struct names;
+int samples_unfold(struct trace_dir *dir, struct names *names);
+	/* Nodes stand for places in code so far; from now on for functions, also for those that were inlined
+	 * there. Once for a trace. 0 or -ENOMEM. */
 void samples_close(struct trace_dir *dir);
 
 /* A thread's samples as records of calls (lib/stamp/trace.h). */

@@ -16,7 +16,7 @@
 #include "lib/sample/words.h"
 #include "lib/session/process.h"
 
-enum { PATH_MOST = 4096 };
+enum { PATH_MOST = 4096, INLINED_MOST = 32 };
 
 struct frames {
 	bool addresses;
@@ -223,26 +223,6 @@ static bool is_named_by_place(const struct symbol *symbol)
 	return strcmp(symbol->name, name) == 0;
 }
 
-static void name_frame(struct frames *f, const struct unwind_frame *frame, char name[FRAMES_NAME])
-{
-	const struct space_file *file = f->space->files[frame->place.number - 1];
-	struct symbols *symbols = f->addresses ? NULL : symbols_of(f, file);
-	uint64_t offset = frame->place.offset;
-	struct symbol symbol;
-	struct source_line line = { NULL, 0 };
-
-	if (!symbols || !symbols_find(symbols, offset, &symbol) || is_named_by_place(&symbol)) {
-		snprintf(name, FRAMES_NAME, "%.200s+0x%llx", base_of(file->path),
-			 (unsigned long long)offset);
-		return;
-	}
-	if (symbols_line(symbols, offset, &line) && line.file)
-		snprintf(name, FRAMES_NAME, "%.180s (%.50s:%d)", symbol.name, base_of(line.file),
-			 line.line);
-	else
-		snprintf(name, FRAMES_NAME, "%.180s (%.60s)", symbol.name, base_of(file->path));
-}
-
 static void tame(char *name)
 {
 	for (; *name; name++)
@@ -272,6 +252,46 @@ static bool is_on_the_way(const struct frames *f, size_t i)
 	return is_libc(path) || is_shim(path);
 }
 
+static size_t put_named(char text[FRAMES_TEXT], size_t at, const char *function,
+			const struct source_line *line, const struct space_file *file)
+{
+	char name[FRAMES_NAME];
+
+	if (line->file)
+		snprintf(name, sizeof name, "%.180s (%.50s:%d)", function, base_of(line->file),
+			 line->line);
+	else
+		snprintf(name, sizeof name, "%.180s (%.60s)", function, base_of(file->path));
+	tame(name);
+	return put(text, at, name);
+}
+
+/* Behind those that were inlined there, the innermost first: each is where it calls the one before. */
+static size_t put_frame(struct frames *f, char text[FRAMES_TEXT], size_t at,
+			const struct unwind_frame *frame)
+{
+	const struct space_file *file = f->space->files[frame->place.number - 1];
+	struct symbols *symbols = f->addresses ? NULL : symbols_of(f, file);
+	uint64_t offset = frame->place.offset;
+	struct symbol_inlined inlined[INLINED_MOST];
+	struct source_line line = { NULL, 0 };
+	struct symbol symbol;
+	char name[FRAMES_NAME];
+
+	if (!symbols || !symbols_find(symbols, offset, &symbol) || is_named_by_place(&symbol)) {
+		snprintf(name, sizeof name, "%.200s+0x%llx", base_of(file->path),
+			 (unsigned long long)offset);
+		tame(name);
+		return put(text, at, name);
+	}
+	symbols_line(symbols, offset, &line);
+	for (unsigned i = symbols_inlined(symbols, offset, inlined, INLINED_MOST); i-- > 0;) {
+		at = put_named(text, at, inlined[i].symbol.name, &line, file);
+		line = inlined[i].call;
+	}
+	return put_named(text, at, symbol.name, &line, file);
+}
+
 /* Ours, and libc's own way to where it writes, are not what is asked for; nor is what called main() or
  * a thread's first function. */
 static void trim(const struct frames *f, size_t *first, size_t *count, bool whole)
@@ -299,7 +319,6 @@ size_t frames_stack(struct frames *f, uint32_t pid, const void *bytes, size_t co
 	struct look look = { .frames = f };
 	struct unwind_stack stack;
 	enum unwind_end end;
-	char name[FRAMES_NAME];
 	size_t first = 0, used = 0;
 
 	if (!words_read(&f->words, bytes, count, WORDS_KEPT, &stack))
@@ -312,11 +331,8 @@ size_t frames_stack(struct frames *f, uint32_t pid, const void *bytes, size_t co
 	size_t frames = unwind(&stack, find, &look, f->frame, FRAMES_MOST, &end);
 	bool whole = end == UNWIND_OUTERMOST;
 	trim(f, &first, &frames, whole);
-	for (size_t i = first; i < frames; i++) {
-		name_frame(f, &f->frame[i], name);
-		tame(name);
-		used = put(text, used, name);
-	}
+	for (size_t i = first; i < frames; i++)
+		used = put_frame(f, text, used, &f->frame[i]);
 	if (!whole)
 		used = put(text, used, end == UNWIND_LOST ? "[unknown caller]" : "[deeper]");
 	return used;

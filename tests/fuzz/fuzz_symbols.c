@@ -13,7 +13,7 @@
 
 #include "lib/image/symbols.h"
 
-enum { FILE_MOST = 1 << 16, LOOKS_MOST = 64 };
+enum { FILE_MOST = 1 << 16, LOOKS_MOST = 64, INLINED_MOST = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct seen seen = { 0 };
 	struct symbol found;
 	struct source_line line;
+	struct symbol_inlined inlined[INLINED_MOST];
 	char path[40];
 	int fd = size <= FILE_MOST ? memfd_create("module", MFD_CLOEXEC) : -1;
 
@@ -69,6 +70,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       "a function is found where it begins");
 		if (!symbols_line(symbols, seen.starts[i] + i, &line))
 			insist(!line.file, "no line, no file");
+		unsigned n = symbols_inlined(symbols, seen.starts[i] + 2 * i, inlined, INLINED_MOST);
+		insist(n <= INLINED_MOST, "there are so many at most");
+		while (n--)
+			insist(inlined[n].symbol.name[0] && inlined[n].symbol.linkage[0],
+			       "who was inlined has a name");
 	}
 	(void)symbols_find(symbols, UINT64_MAX, &found);
 	(void)symbols_line(symbols, UINT64_MAX, &line);
