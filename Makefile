@@ -278,6 +278,8 @@ TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC) \
 deps: ## install what a fresh Debian 12 lacks
 	scripts/deps all
 
+# EVERY=1: where cases are combinations, all of them (tests/tap.py).
+export EVERY
 check: $(TEST_PROGRAMS) $(filter build/%,$(TESTS)) ## run the tests; TESTS="…" names some of them
 	$(RUN) $(TESTS)
 

@@ -100,7 +100,8 @@ static void put_segments(uint8_t flags, const uint8_t *data, size_t size)
 	drop(TRACE_IMAGE "1");
 	drop(TRACE_IMAGE "1" PACKED_SUFFIX);
 	if (!(flags & WITH_HEADER)) {
-		put(flags & PACKED ? TRACE_IMAGE "1" PACKED_SUFFIX : TRACE_IMAGE "1", data, size, 0);
+		put(flags & PACKED ? TRACE_IMAGE "1" PACKED_SUFFIX : TRACE_IMAGE "1", data, size,
+		    0);
 		return;
 	}
 	/* several of them, where there is more than one holds */
