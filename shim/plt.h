@@ -123,6 +123,10 @@ extern bool plt_exits;      /* false: return addresses are not taken any more */
 void plt_copied(void);
 	/* Stacks are copied elsewhere and back: those that were taken are remembered until they return. */
 
+void plt_returns_twice(void);
+	/* Likewise, and from one call that is open now there may be several returns: nothing of us is on the
+	 * calling thread's stack any more. */
+
 /* plt_stray.c */
 bool plt_stray_keep(const struct plt_frame *frame);
 	/* Remembers it for good. False: there is no room. */

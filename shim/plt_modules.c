@@ -381,6 +381,8 @@ static void look_at(struct module *m)
 		return;
 	if (strncmp(base_name(m->path), "_greenlet.", 10) == 0)
 		plt_copied();
+	if (strcmp(base_name(m->path), "continuation.so") == 0)
+		plt_returns_twice(); /* Ruby's callcc */
 	rewrite(m);
 	if (m->unfinished)
 		table->unfinished = true;

@@ -178,6 +178,15 @@ static void take_again(struct plt_stack *k, uintptr_t slot)
 	set_limit(k);
 }
 
+void plt_returns_twice(void)
+{
+	uint64_t mask = hold_signals();
+
+	plt_copied();
+	put_all_back(plt_now);
+	release_signals(mask);
+}
+
 /* ---- stacks ----------------------------------------------------------------------------------- */
 
 void plt_use(struct plt_stack *k)

@@ -15,7 +15,6 @@ import subprocess
 
 import cli
 import traces
-from harness import Skip
 
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 REQUESTS = (("GET", "/index.html"), ("HEAD", "/index.html"), ("GET", "/missing"), ("GET", "/big"),
@@ -87,7 +86,7 @@ def serve(home, top, *before):
 def nginx(home, expect):
     """Master and workers, a reload, requests of each kind, and a quiet end."""
     if not NGINX:
-        raise Skip("nginx is not installed")
+        raise cli.harness.Skip("nginx is not installed")
     tops = [os.path.join(home.top, name) for name in ("native", "heard")]
     data = os.path.join(home.top, "data")
     native = serve(home, tops[0])

@@ -8,6 +8,7 @@ A program counts its calls of a library; the trace, read by traces.py, has them 
 import collections
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -198,6 +199,27 @@ def S5_stacks_that_are_copied(home, expect):
     data = os.path.join(home.top, "data")
     done = home.run("run", "--calls", "*", "--data", data, "/usr/bin/python3", "-c", greenlets)
     expect.same((done.returncode, done.stdout, done.stderr), (0, "40 8\n", ""), "greenlets")
+
+
+@cli.case
+def S5_returns_that_come_twice(home, expect):
+    """Ruby's callcc goes back into calls that have returned already."""
+    ruby = shutil.which("ruby")
+    if not ruby:
+        raise cli.harness.Skip("ruby is not installed")
+    script = ("require 'continuation'\n"
+              "$tries = 0\n"
+              "v = 'abc'.gsub(/./) { |m| callcc { |k| $back ||= k }; m.upcase }\n"
+              "s = 0\n"
+              "[3, 1, 2].each { |n| callcc { |k| $in ||= k }; s += n }\n"
+              "$tries += 1\n"
+              "$back.call if $tries == 1\n"
+              "$in.call if $tries < 4\n"
+              "p v, s, $tries\n")
+    command = (ruby, "--disable-gems", "-W0", "-e", script)
+    native = subprocess.run(command, capture_output=True, text=True, check=True, env=home.env())
+    done = home.run("run", "--calls", "*", "--data", os.path.join(home.top, "data"), "--", *command)
+    expect.same((done.returncode, done.stdout, done.stderr[:1000]), (0, native.stdout, ""), "callcc")
 
 
 @cli.case
