@@ -168,14 +168,6 @@ static const char *linkage_of(Dwarf_Die *die)
 	return name ? name : dwarf_diename(die);
 }
 
-static bool can_be_shown(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return false;
-	return true;
-}
-
 /* File and line that two attributes of the entry tell. Not by dwarf_decl_file(), to which the first file is
  * none. */
 static struct source_line place_of(Dwarf_Die *die, unsigned file_is, unsigned line_is)
@@ -193,7 +185,7 @@ static struct source_line place_of(Dwarf_Die *die, unsigned file_is, unsigned li
 	    dwarf_getsrcfiles(&unit, &files, &count) != 0 || file >= count)
 		return place;
 	const char *path = dwarf_filesrc(files, file, NULL, NULL);
-	if (path && can_be_shown(path))
+	if (path && symbols_line_shown(path))
 		place = (struct source_line){ path, (int)line };
 	return place;
 }
@@ -211,7 +203,7 @@ static struct inlined_function *make_function(Dwarf_Die *die, uint64_t origin, u
 	f->name = f->linkage ? symbols_name(f->linkage) : NULL;
 	if (!f->name)
 		f->name = f->linkage;
-	if (!f->linkage || !f->linkage[0] || !can_be_shown(f->name)) {
+	if (!f->linkage || !f->linkage[0] || !symbols_line_shown(f->name)) {
 		if (f->name != f->linkage)
 			free(f->name);
 		free(f->linkage);

@@ -150,7 +150,7 @@ static const struct unit_range *range_at(const struct symbols_lines *lines, uint
 	return low && address < lines->ranges[low - 1].end ? &lines->ranges[low - 1] : NULL;
 }
 
-static bool can_be_shown(const char *file)
+bool symbols_line_shown(const char *file)
 {
 	for (; *file; file++) {
 		if ((unsigned char)*file < ' ' || *file == 0x7f)
@@ -177,7 +177,7 @@ bool symbols_line_find(struct symbols_lines *lines, uint64_t offset, struct sour
 		return false;
 	Dwarf_Line *line = dwarf_getsrc_die(&unit, address);
 	const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
-	if (!file || !can_be_shown(file) || dwarf_lineno(line, &number) != 0)
+	if (!file || !symbols_line_shown(file) || dwarf_lineno(line, &number) != 0)
 		return false;
 	*found = (struct source_line){ .file = file, .line = number };
 	return true;

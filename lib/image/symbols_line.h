@@ -18,6 +18,8 @@ struct symbols_lines *symbols_line_open(struct symbols_file *file, uint64_t base
 	 * the module. NULL: no lines, or no memory; the file is as it was. */
 void symbols_line_close(struct symbols_lines *lines);
 bool symbols_line_find(struct symbols_lines *lines, uint64_t offset, struct source_line *found);
+bool symbols_line_shown(const char *text);
+	/* it holds nothing that would move a cursor */
 Dwarf *symbols_line_unit(struct symbols_lines *lines, uint64_t offset, uint64_t *address,
 			 Dwarf_Die *unit);
 	/* The unit that the offset lies in, and where that is as the unit counts; NULL: in none. */
