@@ -28,8 +28,12 @@ int config_take_sample(const struct taking *t)
 	if (wall && who == SAMPLE_BY_TIMER)
 		return config_refuse_as(t, -EINVAL, "timers know nothing of waiting threads");
 	size_t length = by && !off ? (size_t)(by - t->value) : strlen(t->value);
-	snprintf(number, sizeof number, "%.*s", (int)(length < 31 ? length : 31), t->value);
-	int rc = off ? 0 : parse_u64(strchr(number, '@') + 1, t->s->least, t->s->most, &rate);
+	bool fits = length < sizeof number;
+	snprintf(number, sizeof number, "%.*s", (int)(fits ? length : 0), t->value);
+	const char *digits = strchr(number, '@');
+	int rc = off ? 0 : -EINVAL;
+	if (!off && digits)
+		rc = parse_u64(digits + 1, t->s->least, t->s->most, &rate);
 	if (rc)
 		return config_refuse_as(t, rc, rc == -ERANGE ? "out of range" : "not a rate");
 	t->c->sample_rate = (unsigned)rate;

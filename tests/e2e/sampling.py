@@ -55,7 +55,7 @@ def shares(found, program, symbols):
     return count
 
 
-def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.15"):
+def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.1"):
     def measure():
         return run(home, spec, program, str(threads), seconds)
 

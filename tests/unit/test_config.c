@@ -298,6 +298,31 @@ static void sizes_and_durations(void **state)
 	bad_with("HARK_EXIT_TIMEOUT", "2d", "out of range");
 }
 
+static void samples(void **state)
+{
+	(void)state;
+	good("--sample", "cpu@99");
+	assert_int_equal(config.sample_rate, 99);
+	assert_false(config.sample_wall);
+	assert_int_equal(config.sample_by, SAMPLE_BY_ANY);
+	good("HARK_SAMPLE", "wall@10000:kernel");
+	assert_int_equal(config.sample_rate, 10000);
+	assert_true(config.sample_wall);
+	assert_int_equal(config.sample_by, SAMPLE_BY_KERNEL);
+	good("--sample", "cpu@1:timer");
+	assert_int_equal(config.sample_by, SAMPLE_BY_TIMER);
+	bad_with("--sample", "wall@1:timer", "timers know nothing of waiting threads");
+	bad_with("--sample", "cpu@1:", "nobody of that name takes samples");
+	bad_with("--sample", "cpu@1:timers", "nobody of that name takes samples");
+	bad_with("--sample", "cpu@:timer", "not a rate");
+	bad_with("--sample", "cpu@10001:kernel", "out of range");
+	bad_with("--sample", "cpu@000000000000000000000000099zzz", "not a rate");
+	bad_with("--sample", ":timer", "no such kind of samples");
+	good("--sample", "off");
+	assert_int_equal(config.sample_rate, 0);
+	assert_int_equal(config.sample_by, SAMPLE_BY_ANY);
+}
+
 static void answers_are_one_harmless_line(void **state)
 {
 	char value[2000];
@@ -389,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup(words_and_flags, set_up),
 		cmocka_unit_test_setup(overflow, set_up),
 		cmocka_unit_test_setup(sizes_and_durations, set_up),
+		cmocka_unit_test_setup(samples, set_up),
 		cmocka_unit_test_setup(answers_are_one_harmless_line, set_up),
 		cmocka_unit_test_setup(variables, set_up),
 		cmocka_unit_test_setup(unknown_variables, set_up),
