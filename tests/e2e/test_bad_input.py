@@ -118,7 +118,7 @@ def shown(value):
 
 @cli.case
 def refused_by_option(home, expect):
-    expect.same({o for o, _, _ in WRONG}, set(settings(home)) - {"--mirror", "--deep"}, "settings")
+    expect.same({o for o, _, _ in WRONG}, set(settings(home)) - {"--mirror", "--deep", "--arguments"}, "settings")
     for option, value, words in WRONG:
         done = home.run("run", option, value, "--", "sh", "-c", SAY)
         wrong = []
