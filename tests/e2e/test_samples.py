@@ -2,7 +2,7 @@
 # limit: 400
 """hark run --sample: stacks of programs that know themselves how much of their time was spent where.
 
-The trace is read here on its own (samples.py), and functions are named by nm; then `hark report` must
+The trace is read here on its own (samples.py), and functions are named by readelf; then `hark report` must
 say the same. Speaks TAP.
 """
 
@@ -38,41 +38,51 @@ def sampled(function):
     return cli.case(body)
 
 
+PLAIN = ["-O2", "-g"]
+STATIC = ["-O2", "-g", "-static"]  # a report of it reads no debug information of libc, which takes its time
+STAMPED = ["-O2", "-finstrument-functions"]
 VARIANTS = {
-    "plain": ["-O2", "-g"],
-    "no-pie": ["-O2", "-no-pie", "-fomit-frame-pointer"],
-    "frame-pointers": ["-O1", "-fno-omit-frame-pointer"],
+    "plain": PLAIN,
+    "no_pie": ["-O2", "-no-pie", "-fomit-frame-pointer"],
+    "frame_pointers": ["-O1", "-fno-omit-frame-pointer"],
     "unoptimised": ["-O0"],
-    "static": ["-O2", "-static"],
-    "static-pie": ["-O2", "-static-pie"],
+    "static": STATIC,
+    "static_pie": ["-O2", "-static-pie"],
 }
 
 
-@sampled
-def shares_of_every_kind_of_program(home, expect):
+def shares_of(variant):
     """Seven parts and three, with frame pointers and without, wherever it is loaded, stripped."""
-    for name, flags in VARIANTS.items():
-        program = compile_guest(home, name, *flags)
+    def body(home, expect):
+        program = compile_guest(home, variant, *VARIANTS[variant])
         symbols = Symbols(program)
-        if name in ("plain", "no-pie"):
+        if variant in ("plain", "no_pie"):
             subprocess.run(["strip", program], check=True)
-        check_split(home, expect, name, program, symbols, 4 if name == "plain" else 1, "cpu@1999")
+        check_split(home, expect, variant, program, symbols, 4 if variant == "plain" else 1, "cpu@1999")
+    body.__name__ = "shares_of_every_kind_of_program_" + variant
+    return body
+
+
+for kind_of_program in VARIANTS:
+    sampled(shares_of(kind_of_program))
+# the second is one with frame pointers, the third is loaded as PIE and linked as static
+cli.SPARE.update("shares_of_every_kind_of_program_" + kind for kind in ("unoptimised", "static_pie"))
 
 
 @sampled
 def as_many_as_are_due(home, expect):
-    program = compile_guest(home, "split", "-O2")
+    program = compile_guest(home, "split", *PLAIN)
     symbols = Symbols(program)
-    check_split(home, expect, "4000 Hz", program, symbols, 2, "cpu@4000")
-    _, cpu, _, found = run(home, "cpu@99", program, "1", "0.5")
+    check_split(home, expect, "4000 Hz", program, symbols, 1, "cpu@4000")
+    _, cpu, _, found = run(home, "cpu@99", program, "1", "0.3")
     expect.same(found.period, 10101010, "the period of 99 Hz")
     expect(cpu / 1.3 < len(found.samples) * found.period < cpu * 1.3, "99 Hz")
 
 
 @sampled
 def the_report_says_the_same(home, expect):
-    program = compile_guest(home, "split", "-O2", "-g")
-    _, cpu, _, found = run(home, "cpu@999", program, "2", "0.15")
+    program = compile_guest(home, "split", *STATIC)
+    _, cpu, _, found = run(home, "cpu@999", program, "2", "0.1")
     done = home.run("report", "--format", "json")
     expect.same((done.returncode, done.stderr), (0, ""), "report")
     rows = {row["function"]: row for row in map(json.loads, done.stdout.splitlines())}
@@ -102,7 +112,7 @@ def the_report_says_the_same(home, expect):
 @sampled
 def children_and_what_they_become(home, expect):
     """fork, exec and threads of children are seen from their start, without hark in them."""
-    program = compile_guest(home, "split", "-O2", "-static")
+    program = compile_guest(home, "split", *STATIC)
     script = f"{program} 2 0.1; ({program} 1 0.1; exec env -i {program} 1 0.1)"
     _, cpu, tids, found = run(home, "cpu@999", "sh", "-c", script)
     expect.same(len(tids), 4, "threads that speak")
@@ -114,14 +124,14 @@ def children_and_what_they_become(home, expect):
 
 @sampled
 def nothing_is_interrupted(home, expect):
-    program = compile_guest(home, "split", "-O2")
-    done, _, _, _ = run(home, "cpu@4000", program, "2", "0.2", "wait")
+    program = compile_guest(home, "split", *PLAIN)
+    done, _, _, _ = run(home, "cpu@4000", program, "2", "0.1", "wait")
     expect.same((done.returncode, "EINTR" in done.stdout), (0, False), done.stdout)
 
 
 @sampled
 def time_that_threads_wait(home, expect):
-    program = compile_guest(home, "split", "-O2")
+    program = compile_guest(home, "split", *PLAIN)
     done, cpu, _, found = run(home, "wall@999", program, "1", "0.1", "wait")
     expect.same((done.returncode, done.stderr), (0, ""), "exit status and words")
     symbols, waited = Symbols(program), 0
@@ -138,10 +148,10 @@ def time_that_threads_wait(home, expect):
 @sampled
 def whoever_kills_the_sampler(home, expect):
     """The program does not notice, and what was written is read."""
-    program = compile_guest(home, "split", "-O2")
+    program = compile_guest(home, "split", *STATIC)
     child = home.start("run", "--sample", "cpu@999", program, "1", "0.4")
     path = os.path.join(home.top, "hark.data", "samples")
-    cli.wait_for(lambda: os.path.exists(path) and os.path.getsize(path) > 4000)
+    cli.wait_for(lambda: samples_in(os.path.dirname(path)) > 120)  # the first seven() and three()
     os.kill(samples.Samples(path).pid, signal.SIGKILL)
     said = child.communicate(timeout=cli.LIMIT)[0]
     expect.same((child.returncode, said.startswith("cpu_ns")), (0, True), "the program")
@@ -153,22 +163,23 @@ def whoever_kills_the_sampler(home, expect):
 
 @sampled
 def a_bare_preload_is_sampled_too(home, expect):
-    program = compile_guest(home, "split", "-O2")
+    program = compile_guest(home, "split", *PLAIN)
     env = home.env(LD_PRELOAD=os.path.join(cli.harness.BUILD, "libhark-preload.so"), HARK_SAMPLE="cpu@999", HARK_DATA="bare.data")
-    done = subprocess.run([program, "2", "0.2"], env=env, cwd=home.top, text=True,
+    done = subprocess.run([program, "2", "0.15"], env=env, cwd=home.top, text=True,
                           capture_output=True, timeout=cli.LIMIT, check=False)
     expect.same((done.returncode, done.stderr), (0, ""), "the program")
     path = os.path.join(home.top, "bare.data", "samples")
     found = cli.wait_for(lambda: next((s for s in [samples.Samples(path)] if s.ended), None))
     count = shares(found, program, Symbols(program))
-    expect(count["seven"] + count["three"] > 200, f"{count}")
+    expect(count["seven"] + count["three"] > 150, f"{count}")
     expect(found.complete() > .985, f"{found.complete()} are complete")
 
 
 @sampled
 def calls_and_samples_in_one_report(home, expect):
-    program = compile_guest(home, "split", "-O2", "-finstrument-functions")
-    home.run("run", "--stamp", "trace", "--sample", "cpu@999", program, "1", "0.2")
+    """What was recorded and what was sampled of a function is never one figure."""
+    program = compile_guest(home, "split", *STAMPED)
+    home.run("run", "--stamp", "trace", "--sample", "cpu@999", program, "1", "0.1")
     rows = [json.loads(line) for line in
             home.run("report", "--format", "json").stdout.splitlines()]
     methods = {row["method"]: row for row in rows if row["function"] == "seven"}
@@ -176,6 +187,7 @@ def calls_and_samples_in_one_report(home, expect):
     part = sum(row["samples"] for row in rows if row["method"] == "sample"
                and row["function"] in ("seven", "three"))
     expect(methods.get("sample", {}).get("samples", 0) > .6 * part > 0, f"{methods}")
+    estimates_are_marked_everywhere(home, expect)
 
 
 @sampled
@@ -183,7 +195,8 @@ def a_stack_through_hundreds_of_files(home, expect):
     """More text of paths than the sampler can hold at once, of a process that runs already."""
     many, data = 300, os.path.join(home.top, "many.data")
     program = compile_guest(home, "many", "-O0", source="many_files.c")
-    library = compile_guest(home, "step.so", "-O0", "-DLIBRARY", "-shared", "-fPIC", source="many_files.c")
+    library = compile_guest(home, "step.so", "-O0", "-DLIBRARY", "-shared", "-fPIC",
+                            source="many_files.c")
     folder = os.path.join(home.top, *["d" * 200] * 9)
     os.makedirs(folder)
     os.mkdir(data)
@@ -213,8 +226,8 @@ def samples_in(data):
 @sampled
 def a_file_of_any_size_is_read(home, expect):
     """What stands before the place that makes no sense, also where gigabytes are behind it."""
-    program = compile_guest(home, "split", "-O2")
-    _, _, _, found = run(home, "cpu@999", program, "1", "0.1")
+    program = compile_guest(home, "split", *STATIC)
+    _, _, _, found = run(home, "cpu@999", program, "1", "0.05")
     path = os.path.join(home.top, "hark.data", "samples")
     whole = os.path.getsize(path)
     os.truncate(path, 5 << 30)
@@ -224,11 +237,8 @@ def a_file_of_any_size_is_read(home, expect):
     expect(f"at byte {whole}" in done.stderr, f"it is told: {done.stderr}")
 
 
-@sampled
 def estimates_are_marked_everywhere(home, expect):
-    """What was recorded and what was sampled of a function is never one figure."""
-    program = compile_guest(home, "split", "-O2", "-finstrument-functions")
-    home.run("run", "--stamp", "trace", "--sample", "cpu@999", program, "1", "0.2")
+    """The same in what is no report."""
     nodes = [json.loads(line) for line in home.run("graph", "--format", "json").stdout.splitlines()]
     for node in nodes:
         sample = node["method"] == "sample"

@@ -1,6 +1,6 @@
 /*
  * deep.c - uses time far down a stack that is full of what looks like addresses.
- * usage: deep SECONDS MORE: first above it, then below
+ * usage: deep SECONDS MORE: first above it, then, once stdin has ended, below
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +33,7 @@ static void deep(int depth, double seconds)
 int main(int argc, char **argv)
 {
 	burn(atof(argv[1]));
+	getchar();
 	deep(200, atof(argv[2]));
 	puts("done");
 	return 0;

@@ -115,7 +115,7 @@ static int edges(void)
 	int fds[2], word = 0, epoll = epoll_create1(0), sockets[2];
 	int sem = semget(IPC_PRIVATE, 1, 0600 | IPC_CREAT);
 	sigset_t usr;
-	long long until = used_ns() + 800000000;
+	long long until = used_ns() + 400000000;
 
 	sigemptyset(&usr);
 	sigaddset(&usr, SIGUSR2);
@@ -125,7 +125,7 @@ static int edges(void)
 	struct timeval short_time = { 0, 50 };
 	setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof short_time);
 	int zero = open("/dev/zero", 0), null = open("/dev/null", 1);
-	while (used_ns() < until) {
+	for (int turn = 0; used_ns() < until; turn++) {
 		struct timeval select_time = { 0, 1 };
 		check("poll", poll(NULL, 0, 0), 0);
 		check("ppoll", ppoll(NULL, 0, &moment, NULL), 0);
@@ -140,8 +140,10 @@ static int edges(void)
 		check("sigtimedwait's error", errno, EAGAIN);
 		check("semtimedop", semtimedop(sem, &down, 1, &moment), -1);
 		check("semtimedop's error", errno, EAGAIN);
-		check("recv", recv(sockets[0], to, 1, 0), -1);
-		check("recv's error", errno, EAGAIN);
+		if (turn % 16 == 0) { /* it waits for the kernel's tick */
+			check("recv", recv(sockets[0], to, 1, 0), -1);
+			check("recv's error", errno, EAGAIN);
+		}
 		check("write", write(fds[1], from, 60000), 60000);
 		check("read", read(fds[0], to, 60000), 60000);
 		check("a long read", read(zero, to, BIG), BIG);
@@ -167,10 +169,10 @@ static int own(void)
 	check("sigaction", sigaction(SIGPROF, &action, &was), 0);
 	check("what was there", was.sa_handler == SIG_DFL && !was.sa_flags, 1);
 	setitimer(ITIMER_PROF, &often, NULL);
-	burn(200);
+	burn(100);
 	memset(&often, 0, sizeof often);
 	setitimer(ITIMER_PROF, &often, NULL);
-	check("its own signals and no others", handled <= 11, 1);
+	check("its own signals and no others", handled <= 6, 1);
 	check("signal", signal(SIGPROF, SIG_DFL) == on_signal, 1);
 	burn(50);
 	return failures;
@@ -235,6 +237,6 @@ int main(int argc, char **argv)
 		burn(30);
 	}
 	if (strcmp(mode, "burn") == 0)
-		burn(200);
+		burn(80);
 	return 0;
 }
