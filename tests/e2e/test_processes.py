@@ -13,7 +13,7 @@ import cli
 import harness
 from session import Session, messages
 
-SHORT = 2000 if os.environ.get("EVERY") else 600  # processes, one after the other
+SHORT = 2000 if os.environ.get("EVERY") else 300  # processes, one after the other
 BUDGET_MS = 1.0        # for each, over a native one: several times the figure of a quiet machine
 SPAWN = r"""
 for my $i (1 .. %d) { if (my $pid = fork) { waitpid $pid, 0 } else { exec "./say", $i } }

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 
 import cli
@@ -18,6 +19,14 @@ from counting import compiled, counts_in, gaps, on_a_small_disk, two_libraries
 
 
 TESTING = os.path.join(cli.harness.BUILD, "testing", "hark")
+
+
+SHARED = tempfile.TemporaryDirectory(prefix="hark-stamps-")  # of all cases
+
+
+@cli.once
+def guest():
+    return compiled(SHARED.name, "stamps.c", "stamps")
 
 
 def stamped(home, program, case, *more, mode="trace"):
@@ -47,7 +56,7 @@ EXACT = "fib inlined deep qsort longjmp signals threads storm coroutines fork ex
 def every_call_is_there(home, expect):
     """Counts agree for calls, inlined calls, recursion, callbacks, longjmp, handlers, threads, fork,
     coroutines, _exit."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     for case in EXACT:
         status, counted, trace = stamped(home, program, case)
         expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
@@ -63,7 +72,7 @@ def every_call_is_there(home, expect):
 @cli.case
 def profile_adds_up(home, expect):
     """Profile mode: the same counts; times add up; a histogram holds every call that ended."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     for case in EXACT + ["interrupted"]:
         status, counted, trace = stamped(home, program, case, mode="profile")
         expect.same(status, 3 if case == "exit" else 0, f"{case}: exit status")
@@ -85,7 +94,7 @@ def profile_adds_up(home, expect):
 @cli.case
 def the_last_is_kept(home, expect):
     """Flight mode: a thread's last calls, in a few segments; exactly the end of what a trace has."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     _, _, trace = stamped(home, program, "many", mode="flight:64K")
     _, _, whole = stamped(home, program, "many", mode="trace")
     last, every = (next(iter(t.threads.values())) for t in (trace, whole))
@@ -97,7 +106,7 @@ def the_last_is_kept(home, expect):
 @cli.case
 def interrupted_anywhere(home, expect):
     """T8: a timer's handler that calls functions itself, every 50 us."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     status, counted, trace = stamped(home, program, "interrupted")
     expect.same(status, 0, "exit status")
     expect(counted["tick"] > 20, f"the handler ran {counted['tick']} times")
@@ -108,7 +117,7 @@ def interrupted_anywhere(home, expect):
 @cli.case
 def times_go_forward(home, expect):
     """A call's time is between its caller's, and every entry is within the run."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     _, _, trace = stamped(home, program, "fib")
     thread = next(iter(trace.threads.values()))
     ticks = [r.ticks for r in thread.records]
@@ -120,7 +129,7 @@ def times_go_forward(home, expect):
 def stopped_between_segments(home, expect):
     """A segment is begun for a record, and it is long until the thread goes on: what it says then is of
     then, and no time lies before another."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     data = os.path.join(home.top, "data")
     argv = [TESTING, "run", "--stamp", "flight:64K", "--data", data, program, "fib", "ledger"]
     subprocess.run(argv, env=home.env(), cwd=home.top, check=True, timeout=cli.LIMIT)
@@ -140,7 +149,7 @@ def stopped_between_segments(home, expect):
 @cli.case
 def small_on_disk(home, expect):
     """At most 12 bytes a call, but for the room of one segment a thread."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     _, counted, trace = stamped(home, program, "many")
     used = sum(8 * (r.kind == "entry") + 4 * (r.kind == "exit")
                for t in trace.threads.values() for r in t.records)
@@ -150,9 +159,9 @@ def small_on_disk(home, expect):
 @cli.case
 def killed_anywhere(home, expect):
     """S10: SIGKILL at a random moment: what is there are all calls but for the one in flight."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     rng = random.Random(20261121)
-    for turn in range(20):
+    for turn in range(100 if os.environ.get("EVERY") else 12):
         status, counted, trace = stamped(home, program, "killed", str(rng.randrange(500, 20000)))
         got = trace.calls()
         expect.same(status, -signal.SIGKILL, "exit status")
@@ -167,7 +176,7 @@ def killed_anywhere(home, expect):
 def modules_come_and_go(home, expect):
     """S7: two libraries at the same address, one after the other."""
     libraries = two_libraries(home.top)
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     data = os.path.join(home.top, "data")
     done = home.run("run", "--stamp", "trace", "--data", data, program, "modules",
                     *libraries)
@@ -182,7 +191,7 @@ def modules_come_and_go(home, expect):
 @cli.case
 def switched_while_it_runs(home, expect):
     """hark set: off, then a trace, a profile, and off again; what is refused."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     ledger = os.path.join(home.top, "ledger")
     data = os.path.join(home.top, "hark.data")
     child = home.start("run", program, "forever", ledger)
@@ -222,7 +231,7 @@ def switched_while_it_runs(home, expect):
 @cli.case
 def the_disk_is_full(home, expect):
     """S9: recording stops with a gap, the program goes on."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     trace = on_a_small_disk(home, program, "many")
     expect.same(gaps(trace), [1], "gaps")
     expect("gap" in [word for word, _ in trace.events], "the gap is among the events")
@@ -232,7 +241,7 @@ def the_disk_is_full(home, expect):
 @cli.case
 def sandboxed(home, expect):
     """T10: behind a filter that kills: what there is room for is recorded, then a gap, and no call."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     for mode in ("trace", "flight:64K", "profile"):
         status, counted, trace = stamped(home, program, "sandbox", mode=mode)
         expect.same(status, 0, f"{mode}: exit status")
@@ -245,7 +254,7 @@ def sandboxed(home, expect):
 @cli.case
 def the_one_before_is_kept(home, expect):
     """The trace that is there becomes .old; what is no trace is refused, and the program runs."""
-    program = compiled(home.top, "stamps.c", "stamps")
+    program = guest()
     for case in ("fib", "inlined"):
         done = home.run("run", "--stamp", "trace", program, case)
         expect.same((done.returncode, done.stderr), (0, ""), case)

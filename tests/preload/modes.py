@@ -103,7 +103,7 @@ class Aarch64(Joined):
     shim = os.path.join(BUILD, "aarch64", "libhark-preload.so")
     comm = "qemu-aarch64"
     skips = True
-    turns = 6
+    turns = 8
     qemu = ["/usr/bin/qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
     needs = [compilers[0][0], qemu[0], shim]
 
