@@ -7,13 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/sample/perf.h"
 #include "lib/sample/sampler_inside.h"
+#include "lib/sample/waits.h"
 
 enum {
 	/* Records of the last moment may still be on their way into another processor's ring. */
 	SETTLE_NS = 1000000,
 	STACK = 32 << 10, STACK_FAST = 16 << 10, FAST_RATE = 1000,
+	ASK_MOST = 64,             /* threads at a time, what they wait in */
 };
 
 /* Where there are no registers of the program's, there is no stack either. */
@@ -49,6 +52,50 @@ static void on_sample(struct sampler *s, const struct perf_event_header *record)
 	sampler_tell(s, t, node, sampler_ticks(s, sample.time));
 }
 
+/* ---- waiting ----------------------------------------------------------------------------------- */
+
+/* The program's part of the stack, as far as it can be known by the stack pointer alone, and the call. */
+static void ask(struct sampler *s, struct space_thread *t)
+{
+	char name[WAITS_NAME];
+	uint32_t node = 0;
+
+	t->asked = true;
+	if (waits_ask(t->pid, t->tid, s->waits) != 0)
+		return;
+	uint64_t now = clock_monotonic_ns();
+	struct space_process *p = space_process(s->space, t->pid);
+	waits_name(s->waits->number, name);
+	struct space_file *file = space_file(s->space, name, 0, 0);
+	if (!file || !sampler_ready(s))
+		return;
+	if (p && s->waits->stack.count)
+		node = sampler_node(s, t, p, &s->waits->stack);
+	t->answer = stacks_below_file(s->stacks, node, file);
+	t->answered_ns = now;
+}
+
+/* Those that wait, as far as we have heard: who went on meanwhile says so by a later record, whose time tells
+ * that the answer is not of this wait. Each is asked once. */
+static void ask_all(struct sampler *s)
+{
+	unsigned asked = 0;
+
+	if (!s->waits || s->ns - s->asked_ns < SAMPLER_BUSY_MS * UINT64_C(1000000) * 9 / 10)
+		return; /* rounds follow each other as fast as rings fill */
+	s->asked_ns = s->ns;
+	for (size_t i = 0; i < SPACE_SLOTS && asked < ASK_MOST; i++) {
+		size_t slot = s->asked_slot;
+		for (struct space_thread *t = s->space->threads[slot]; t; t = t->next) {
+			if (!t->left_ns || t->preempted || t->asked)
+				continue;
+			ask(s, t);
+			asked++;
+		}
+		s->asked_slot = (slot + 1) % SPACE_SLOTS;
+	}
+}
+
 /* As many samples as there would have been while it waited. */
 static void waited(struct sampler *s, struct space_thread *t, uint64_t now)
 {
@@ -56,8 +103,10 @@ static void waited(struct sampler *s, struct space_thread *t, uint64_t now)
 
 	if (!count || now <= t->left_ns || !sampler_ready(s))
 		return;
-	uint32_t node = stacks_below(s->stacks, t->waits_in,
-				     t->preempted ? STACKS_PREEMPTED : STACKS_WAITING);
+	uint32_t node = t->answer && now > t->answered_ns
+				? t->answer
+				: stacks_below(s->stacks, t->waits_in,
+					       t->preempted ? STACKS_PREEMPTED : STACKS_WAITING);
 	uint64_t words[2] = { sampler_ticks(s, now), count * s->period_ns };
 	if (!t->number)
 		sampler_tell_thread(s, t);
@@ -75,6 +124,8 @@ static void on_switch(struct sampler *s, const struct perf_event_header *record,
 	if (record->misc & PERF_RECORD_MISC_SWITCH_OUT) {
 		t->left_ns = time;
 		t->preempted = record->misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT;
+		t->asked = false;
+		t->answer = 0;
 		return;
 	}
 	if (t->left_ns)
@@ -167,7 +218,9 @@ static void close_events(struct sampler *s)
 	if (s->perf)
 		perf_close(s->perf);
 	free(s->perf);
+	free(s->waits);
 	s->perf = NULL;
+	s->waits = NULL;
 }
 
 static int open_events(struct sampler *s, struct trace_samples *head, char *why, size_t why_bytes)
@@ -184,6 +237,8 @@ static int open_events(struct sampler *s, struct trace_samples *head, char *why,
 		close_events(s);
 		return error;
 	}
+	if (s->plan.wall && !s->perf->switches) /* without memory, nobody is asked */
+		s->waits = calloc(1, sizeof *s->waits);
 	head->reach = s->perf->kernel ? TRACE_REACH_KERNEL : 0;
 	head->stack_bytes = plan.stack_bytes;
 	if (!s->plan.on_exec)
@@ -193,7 +248,8 @@ static int open_events(struct sampler *s, struct trace_samples *head, char *why,
 
 static bool wait_for_events(struct sampler *s, bool busy)
 {
-	return perf_wait(s->perf, busy ? SAMPLER_BUSY_MS : SAMPLER_IDLE_MS);
+	/* who is to be asked what he waits in must be met while he does */
+	return perf_wait(s->perf, busy || s->waits ? SAMPLER_BUSY_MS : SAMPLER_IDLE_MS);
 }
 
 static uint64_t take_records(struct sampler *s, bool last)
@@ -204,6 +260,8 @@ static uint64_t take_records(struct sampler *s, bool last)
 	perf_look(s->perf);
 	for (; (record = perf_next(s->perf, until, &time)); count++)
 		on_record(s, record, time);
+	if (!last)
+		ask_all(s);
 	return count;
 }
 

@@ -35,6 +35,9 @@ extern const struct sampler_source sampler_by_kernel, sampler_by_timer;
 struct sampler {
 	const struct sampler_source *source; /* NULL: none is open */
 	struct perf *perf;         /* of by_kernel.c */
+	struct waits *waits;       /* of by_kernel.c; NULL: the kernel shows where threads wait */
+	size_t asked_slot;         /* of the space's threads, where it asks next */
+	uint64_t asked_ns;         /* when it asked last */
 	struct timed *timed;       /* of by_timer.c */
 	struct space *space;
 	struct stacks *stacks;

@@ -49,6 +49,9 @@ struct space_thread {
 	uint64_t owed_ns;          /* that no sample stands for yet */
 	uint32_t waits_in;         /* the node where it stopped running; 0: not known */
 	bool preempted;            /* it would run if it could */
+	bool asked;                /* /proc, what it waits in since left_ns */
+	uint32_t answer;           /* the node of what /proc said; 0: nothing */
+	uint64_t answered_ns;      /* when: it counts if the thread still waited then */
 	struct space_saved *saved; /* its last whole stack, the leaf first */
 	size_t saved_count, saved_room;
 	struct space_thread *next;

@@ -108,6 +108,11 @@ uint32_t stacks_below(struct stacks *s, uint32_t node, enum stacks_place place)
 	return below(s, node, s->places[place]->number, 0);
 }
 
+uint32_t stacks_below_file(struct stacks *s, uint32_t node, const struct space_file *file)
+{
+	return below(s, node, file->number, 0);
+}
+
 /* ---- one stack --------------------------------------------------------------------------------- */
 
 /* Where the copy ends, the thread's last whole stack goes on: a frame at the same height has the same

@@ -48,6 +48,8 @@ struct stacks *stacks_open(struct space *space, void (*told)(void *arg, const st
 	/* told: of each new node, in the order of their numbers. NULL: without memory */
 void stacks_close(struct stacks *stacks);
 uint32_t stacks_below(struct stacks *stacks, uint32_t node, enum stacks_place place);
+uint32_t stacks_below_file(struct stacks *stacks, uint32_t node, const struct space_file *file);
+	/* the same with another file that is a name */
 uint32_t stacks_of(struct stacks *stacks, struct space_thread *thread,
 		   struct space_process *process, const struct unwind_stack *stack);
 	/* The node of the innermost function of the program; 0: there is none, or no room (`full`). Where

@@ -6,17 +6,20 @@ The trace is read here on its own (samples.py), and functions are named by reade
 say the same. Speaks TAP.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import cli
 import samples
 from sampling import Symbols, check_split, compile_guest, run, shares
 
 PROBE = {}
+YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 
 
 def refused(home):
@@ -145,6 +148,70 @@ def time_that_threads_wait(home, expect):
     expect(len(found.samples) * found.period > .7 * cpu, "what runs is sampled as well")
 
 
+@contextlib.contextmanager
+def home_of_all(home):
+    """Where other users get to, too."""
+    home.top = tempfile.mkdtemp(prefix="hark-cli-", dir="/var/tmp")
+    home.runtime = os.path.join(home.top, "runtime")
+    os.chmod(home.top, 0o1777)
+    try:
+        yield
+    finally:
+        home.end()
+        shutil.rmtree(home.top)
+
+
+def ordinary():
+    """How to run something as a user who may not see the kernel's side."""
+    if os.getuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        raise cli.harness.Skip("no setpriv to become an ordinary user")
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    if subprocess.run([*user, cli.HARK, "--version"], capture_output=True, check=False).returncode:
+        raise cli.harness.Skip("an ordinary user cannot run hark here")
+    return user
+
+
+@cli.case
+def what_a_thread_waits_in_for_ordinary_users(home, expect):
+    """The system call by name, and the program's functions, where the kernel's side is not shown."""
+    with home_of_all(home):
+        waits_of_ordinary_users(home, expect, ordinary())
+
+
+def waits_of_ordinary_users(home, expect, user):
+    probe = [*user, cli.HARK, "run", "--sample", "wall@99:kernel", "--data", "probe", "true"]
+    why = subprocess.run(probe, env=home.env(), cwd=home.top, capture_output=True, text=True,
+                         check=False).stderr
+    if why:
+        raise cli.harness.Skip(why.strip())
+    if subprocess.run(["grep", "-qsv", "^0$", YAMA], check=False).returncode == 0:
+        raise cli.harness.Skip(f"{YAMA} is not 0")
+    program = compile_guest(home, "deep", "-O2", source="deep.c")
+    data = os.path.join(home.top, "hark.data")
+    command = [*user, cli.HARK, "run", "--sample", "wall@99", program, "0.02", "0"]
+    with subprocess.Popen(command, env=home.env(), cwd=home.top, stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as child:
+        home.children.append(child)
+
+        def is_told():
+            found = read_samples(data)
+            return found and (found.reach or ("[waiting in read]", "") in found.files.values())
+        cli.wait_for(is_told)  # it waits until we end its input
+        child.stdin.close()
+        child.wait(cli.LIMIT)
+    found = cli.wait_for(lambda: next((s for s in [read_samples(data)] if s.ended), None))
+    if found.reach:
+        raise cli.harness.Skip("this user sees the kernel's side")
+    symbols = Symbols(program)
+    waits = [found.stack(node) for _, node, _, _ in found.waits]
+    stacks = [stack for stack in waits if stack[0][0] == "[waiting in read]"]
+    expect(stacks, f"{waits}")
+    for stack in stacks:
+        expect("main" in {symbols.name(offset) for path, offset in stack if path == program}, f"{stack}")
+
+
 @sampled
 def whoever_kills_the_sampler(home, expect):
     """The program does not notice, and what was written is read."""
@@ -218,9 +285,14 @@ def a_stack_through_hundreds_of_files(home, expect):
     expect(depths.count(many) >= max(5, len(depths) - 2), f"files in each stack: {depths}")
 
 
-def samples_in(data):
+def read_samples(data):
     path = os.path.join(data, "samples")
-    return len(samples.Samples(path).samples) if os.path.exists(path) and os.path.getsize(path) else 0
+    return samples.Samples(path) if os.path.exists(path) and os.path.getsize(path) else None
+
+
+def samples_in(data):
+    found = read_samples(data)
+    return len(found.samples) if found else 0
 
 
 @sampled
