@@ -126,7 +126,7 @@ static void put_stamps(const struct list *list)
 		const struct stamp *s = &list->stamps[i];
 		time_t second = (time_t)(s->time_ns / 1000000000);
 		struct tm tm;
-		char *text = strndup(list->texts + s->text, s->bytes);
+		char *text = list->texts ? strndup(list->texts + s->text, s->bytes) : NULL;
 		char *safe = show_as_safe(text ? text : "?");
 
 		if (!localtime_r(&second, &tm) || !strftime(when, sizeof when, "%H:%M:%S", &tm))

@@ -208,13 +208,17 @@ static int by_linkage(const void *left, const void *right)
 
 static void sort_named(struct symbols_table *table)
 {
-	table->named = calloc(table->count + 1, sizeof(struct symbols_entry *));
-	for (size_t i = 0; table->named && i < table->count; i++)
+	struct symbols_entry **named = calloc(table->count + 1, sizeof(struct symbols_entry *));
+	size_t count = 0;
+
+	if (!named)
+		return;
+	for (size_t i = 0; i < table->count; i++)
 		if (table->entries[i].linkage)
-			table->named[table->named_count++] = &table->entries[i];
-	if (table->named_count)
-		qsort(table->named, table->named_count, sizeof(struct symbols_entry *),
-		      by_linkage);
+			named[count++] = &table->entries[i];
+	qsort(named, count, sizeof(struct symbols_entry *), by_linkage);
+	table->named = named;
+	table->named_count = count;
 }
 
 struct symbols_entry *symbols_table_named(struct symbols_table *table, const char *linkage,

@@ -387,7 +387,7 @@ int samples_read(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 		release(&r);
 		dir->bytes += r.at;
 	}
-	if (!dir->samples)
+	if (dir->samples != r.s)
 		free(r.s);
 	free(r.words);
 	close(r.fd);
