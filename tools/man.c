@@ -203,7 +203,8 @@ static void put_inspections(void)
 	       ".Cm hark inspect \\-\\-json\n"
 	       "prints one object for each program, with these keys.\n"
 	       "What there is none of is null, false, 0 or an empty array.\n"
-	       "A program that cannot be looked at has\n.Li name\nand\n.Li error\nalone.\n.Bl -tag -width 4n\n");
+	       "A program that cannot be looked at has\n.Li name\nand\n.Li error\nalone.\n"
+	       ".Bl -tag -width 4n\n");
 #define KEY(name, doc) put_line(".It Li \"" #name "\"\n", doc, ".\n");
 #include "tools/inspect_keys.def"
 	printf(".El\n.Pp\n"
@@ -243,7 +244,8 @@ void man_overview(void)
 	       "prints one object:\n.Li messages\nand\n.Li bytes\nso far,\n.Li lost\nand\n.Li "
 	       "lost_bytes\n"
 	       "by reason,\n.Li queue_depth\n(bytes that wait in the ring) and\n.Li ring_bytes ,\n"
-	       "how often the collector was restarted in\n.Li restarts ,\nwhich messages bear the functions "
+	       "how often the collector was restarted in\n.Li restarts ,\n"
+	       "which messages bear the functions "
 	       "that they were said from in\n.Li stack ,\nand for each of the\n.Li "
 	       "sinks\n"
 	       "its\n.Li spec , state , error , written_messages , written_bytes , queued_bytes ,\n"

@@ -228,6 +228,8 @@ struct symbols_entry *symbols_table_named(struct symbols_table *table, const cha
 
 	if (!table->named)
 		sort_named(table);
+	if (!table->named)
+		return NULL;
 	for (size_t high = table->named_count; low < high;) {
 		size_t middle = low + (high - low) / 2;
 		if (strcmp(table->named[middle]->linkage, linkage) < 0)

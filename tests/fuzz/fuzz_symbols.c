@@ -70,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       "a function is found where it begins");
 		if (!symbols_line(symbols, seen.starts[i] + i, &line))
 			insist(!line.file, "no line, no file");
-		unsigned n = symbols_inlined(symbols, seen.starts[i] + 2 * i, inlined, INLINED_MOST);
+		unsigned n = symbols_inlined(symbols, seen.starts[i] + 2 * i, inlined,
+					     INLINED_MOST);
 		insist(n <= INLINED_MOST, "there are so many at most");
 		while (n--)
 			insist(inlined[n].symbol.name[0] && inlined[n].symbol.linkage[0],
