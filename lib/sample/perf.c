@@ -78,6 +78,7 @@ static int map_ring(struct perf *p, struct perf_ring *ring)
 	for (;; p->ring_bytes /= 2) {
 		ring->page = mmap(NULL, p->ring_bytes + page, PROT_READ | PROT_WRITE, MAP_SHARED,
 				  ring->fd, 0);
+		ring->bytes = p->ring_bytes;
 		if (ring->page != MAP_FAILED)
 			return 0;
 		ring->page = NULL;
@@ -126,25 +127,34 @@ static bool is_switch(const struct perf *p, uint64_t id)
 	return false;
 }
 
-/* A ring may be smaller than the one before it: who is first decides for all. */
+/* When it wakes us is said before anybody knows how large it may be: where that is less, it is said anew. With
+ * a mark beyond its size it would wake nobody. */
+static int open_ring(struct perf *p, pid_t tid, int cpu, struct perf_ring *ring)
+{
+	for (;;) {
+		size_t wanted = p->ring_bytes;
+		ring->fd = event_open(p, PERF_COUNT_SW_CPU_CLOCK, tid, cpu, true);
+		int error = ring->fd < 0 ? ring->fd : map_ring(p, ring);
+		if (error || p->ring_bytes == wanted)
+			return error;
+		munmap(ring->page, ring->bytes + (size_t)sysconf(_SC_PAGESIZE));
+		ring->page = NULL;
+		close(ring->fd);
+	}
+}
+
 static int open_one(struct perf *p, pid_t tid, int cpu, struct perf_ring *ring)
 {
-	int fd = event_open(p, PERF_COUNT_SW_CPU_CLOCK, tid, cpu, true);
+	int fd, error;
 
-	if (fd < 0)
-		return fd;
 	if (!ring->page) {
-		ring->fd = fd;
-		int error = map_ring(p, ring);
-		if (error)
-			return error;
+		error = open_ring(p, tid, cpu, ring);
 	} else {
-		int error = keep(p, fd, ring);
-		if (error)
-			return error;
+		fd = event_open(p, PERF_COUNT_SW_CPU_CLOCK, tid, cpu, true);
+		error = fd < 0 ? fd : keep(p, fd, ring);
 	}
-	if (!p->plan.wall || !p->kernel)
-		return 0;
+	if (error || !p->plan.wall || !p->kernel)
+		return error;
 	fd = event_open(p, PERF_COUNT_SW_CONTEXT_SWITCHES, tid, cpu, false);
 	if (fd < 0)
 		return fd;
@@ -233,7 +243,7 @@ void perf_close(struct perf *p)
 	for (size_t i = 0; p->rings && i < p->ring_count; i++) {
 		struct perf_ring *r = &p->rings[i];
 		if (r->page)
-			munmap(r->page, p->ring_bytes + (size_t)sysconf(_SC_PAGESIZE));
+			munmap(r->page, r->bytes + (size_t)sysconf(_SC_PAGESIZE));
 		if (r->fd >= 0)
 			close(r->fd);
 		free(r->wrapped);
@@ -286,9 +296,9 @@ static const uint8_t *data_of(const struct perf_ring *r)
 	return (const uint8_t *)r->page + r->page->data_offset;
 }
 
-static const struct perf_event_header *record_at(struct perf *p, struct perf_ring *r)
+static const struct perf_event_header *record_at(struct perf_ring *r)
 {
-	uint64_t mask = p->ring_bytes - 1, offset = r->at & mask;
+	uint64_t mask = r->bytes - 1, offset = r->at & mask;
 	const struct perf_event_header *header = (const void *)(data_of(r) + offset);
 
 	if (r->head - r->at < sizeof *header || header->size < sizeof *header ||
@@ -296,9 +306,9 @@ static const struct perf_event_header *record_at(struct perf *p, struct perf_rin
 		r->at = r->head; /* it makes no sense */
 		return NULL;
 	}
-	if (offset + header->size <= p->ring_bytes)
+	if (offset + header->size <= r->bytes)
 		return header;
-	size_t first = p->ring_bytes - offset, size = header->size;
+	size_t first = r->bytes - offset, size = header->size;
 	memcpy(r->wrapped, header, first);
 	memcpy(r->wrapped + first, data_of(r), size - first);
 	return (const void *)r->wrapped;
@@ -328,7 +338,7 @@ const struct perf_event_header *perf_next(struct perf *p, uint64_t until, uint64
 		__atomic_store_n(&r->page->data_tail, r->at, __ATOMIC_RELEASE);
 		if (r->at == r->head)
 			continue;
-		const struct perf_event_header *record = record_at(p, r);
+		const struct perf_event_header *record = record_at(r);
 		uint64_t at = record ? time_of(record) : 0;
 		if (!record || at > until || (best && at >= *time))
 			continue;

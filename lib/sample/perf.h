@@ -26,6 +26,7 @@ struct perf_plan {
 struct perf_ring {
 	int fd;
 	struct perf_event_mmap_page *page;
+	size_t bytes;              /* one may be smaller than the one before it */
 	uint64_t at, head;         /* read, written */
 	uint8_t *wrapped;          /* a record that goes over the end, in one piece */
 };
@@ -38,7 +39,7 @@ struct perf {
 	size_t more_count;
 	uint64_t *ids;             /* of events that count switches */
 	size_t id_count;
-	size_t ring_bytes;
+	size_t ring_bytes;         /* of the next one that is made */
 	bool kernel;               /* time in the kernel is sampled */
 	bool switches;             /* stacks of threads that begin to wait are sampled */
 };
