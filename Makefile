@@ -77,7 +77,7 @@ build/shim/%.o: %.S Makefile
 	$(COMPILE) $(SHIM_CFLAGS)
 # What runs between a call of the program's and the function has to leave vector registers alone.
 GENERAL = shim/plt.o shim/stamp_profile.o
-ifeq ($(shell $(CC) -dumpmachine | cut -d- -f1),x86_64)
+ifneq ($(filter x86_64 aarch64,$(shell $(CC) -dumpmachine | cut -d- -f1)),)
 $(foreach way,shim testing/shim,$(GENERAL:%=build/$(way)/%)): SHIM_CFLAGS += -mgeneral-regs-only
 endif
 
@@ -217,7 +217,8 @@ A64_REST_UNIT = $(wildcard $(foreach s,$(A64_REST),tests/unit/test_$(notdir $s))
 A64_CORE_TESTS = $(A64_CORE_UNIT:%.c=build/aarch64/%)
 A64_REST_TESTS = $(A64_REST_UNIT:%.c=build/aarch64/%)
 A64_ALL   = $(A64_SHORT) $(A64_REST_TESTS)
-A64_SHORT = build/aarch64/libhark-preload.so build/aarch64/libhark.so $(A64_CORE_TESTS)
+A64_SHORT = build/aarch64/libhark-preload.so build/aarch64/testing/libhark-preload.so \
+	build/aarch64/libhark.so $(A64_CORE_TESTS)
 # Whatever else is asked for is asked for this machine.
 build/aarch64/%: private override CC = $(A64)gcc
 build/aarch64/%: private override AR = $(A64)ar
@@ -229,6 +230,10 @@ build/aarch64/include/%.h: /usr/include/%.h
 build/aarch64/shim/%.o: %.c Makefile
 	$(call say,CC)
 	$(COMPILE) $(SHIM_CFLAGS)
+build/aarch64/shim/%.o: %.S Makefile
+	$(call say,AS)
+	$(COMPILE) $(SHIM_CFLAGS)
+$(GENERAL:%=build/aarch64/shim/%): SHIM_CFLAGS += -mgeneral-regs-only
 build/aarch64/obj/%.o: %.c Makefile | $(addprefix build/aarch64/include/,cmocka.h)
 	$(call say,CC)
 	$(COMPILE) -Ibuild/aarch64/include -DHARK_TESTPOINTS -fPIC
@@ -238,10 +243,20 @@ build/aarch64/rest.a: $(A64_REST:%.c=build/aarch64/obj/%.o)
 	$(ARCHIVE)
 build/aarch64/shim/core.a: $(CORE_SRC:%.c=build/aarch64/shim/%.o)
 	$(ARCHIVE)
-build/aarch64/libhark-preload.so: $(SHIM_SRC:%.c=build/aarch64/shim/%.o) build/aarch64/shim/core.a \
-		build/shim/exports.map
+build/aarch64/libhark-preload.so: $(SHIM_SRC:%.c=build/aarch64/shim/%.o) \
+		$(SHIM_ASM:%.S=build/aarch64/shim/%.o) build/aarch64/shim/core.a build/shim/exports.map
 	$(call say,LINK)
 	$(LINK) $(SHIM_LDFLAGS)
+# With the test point `no_forks`, stamps are recorded in an emulator that forks without telling.
+build/aarch64/testing/%.o: %.c Makefile
+	$(call say,CC)
+	$(COMPILE) $(SHIM_CFLAGS) -DHARK_TESTPOINTS
+build/aarch64/testing/libhark-preload.so: build/aarch64/testing/shim/start.o \
+		build/aarch64/testing/lib/base/testpoint.o build/aarch64/libhark-preload.so
+	$(call say,LINK)
+	mkdir -p $(@D) && $(CC) $(CFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter-out %/start.o,$(SHIM_SRC:%.c=build/aarch64/shim/%.o)) \
+		$(SHIM_ASM:%.S=build/aarch64/shim/%.o) build/aarch64/shim/core.a $(SHIM_LDFLAGS)
 build/aarch64/libhark.so: build/aarch64/shim/lib/hark.o build/aarch64/shim/core.a
 	$(call say,LINK)
 	$(LINK) -shared -Wl,-z,defs
@@ -290,7 +305,8 @@ traps: $(TEST_PROGRAMS) $(filter build/%,$(TRAPS)) ## the cases that broke other
 	tests/traps.py --verdicts build/traps.cases
 
 cross: all $(if $(HAVE_A64),$(A64_ALL)) ## what can be tested of aarch64 on this machine
-	EVERY=1 $(RUN) tests/cross/test_unit_aarch64.py tests/preload/test_surface_aarch64.py
+	EVERY=1 $(RUN) tests/cross/test_unit_aarch64.py tests/cross/test_calls_aarch64.py \
+		tests/preload/test_surface_aarch64.py
 
 asan: $(UNIT:%=build/asan/%) ## unit tests under AddressSanitizer and UBSan
 	$(RUN) -t 180 $^

@@ -1,6 +1,6 @@
 /*
  * plt.h - stamps of library calls: every call of another module's function goes by a slot in a table of
- * the calling module; we put code of ours there (plt_x86_64.S).
+ * the calling module; we put code of ours there (plt_x86_64.S, plt_aarch64.S).
  *
  *	plt.c             the common case of an entry and an exit
  *	plt_slow.c        the rest of both; the stacks of true return addresses
@@ -11,6 +11,8 @@
  *	plt_modules.c     the modules' slots
  *	plt_loader.c      when they may be looked at
  *	plt_lookup.c      what the loader would put into a slot
+ *	plt_place.c       where functions keep their return addresses, when they are not in slots
+ *	plt_machine.h     what differs between machines
  *
  * A record of a call is as any other stamp's; the function that it names is the stub in plt_stubs.
  */
@@ -21,9 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shim/plt_code.h"
+#include "shim/plt_machine.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define PLT_AVAILABLE 1
 #else
 #define PLT_AVAILABLE 0
@@ -63,9 +65,12 @@ _Static_assert(sizeof(struct plt_function) == 1 << PLT_FUNCTION_SHIFT, "as the c
 
 /* A call whose return address we have taken. */
 struct plt_frame {
-	uintptr_t slot;            /* where it stood */
+	uintptr_t slot;            /* where it stood when the function was called */
 	uintptr_t site;            /* the true one */
 	uintptr_t function;        /* its stub; with PLT_TOLD, perhaps */
+#if defined(__aarch64__)
+	uintptr_t place;           /* plt_place_find() */
+#endif
 };
 _Static_assert(sizeof(struct plt_frame) == PLT_FRAME, "as unwinders are told");
 
@@ -102,8 +107,6 @@ static inline bool plt_is_stub(uintptr_t address)
 	return PLT_AVAILABLE &&
 	       address - (uintptr_t)plt_stubs < (uintptr_t)PLT_FUNCTIONS * PLT_STUB;
 }
-/* Between the frames of the caller's stamps, if it has any, and those of the function. */
-static inline uintptr_t plt_sp(uintptr_t slot) { return slot - 16; }
 
 /* from the trampolines */
 uintptr_t plt_enter(uint32_t index, uintptr_t slot);
@@ -131,6 +134,16 @@ void plt_returns_twice(void);
 bool plt_stray_keep(const struct plt_frame *frame);
 	/* Remembers it for good. False: there is no room. */
 bool plt_stray_find(uintptr_t slot, struct plt_frame *found);
+
+/* plt_place.c */
+void plt_place_find(struct plt_stack *stack, uintptr_t slot);
+	/* Where the return addresses of its open calls stand now; who has this slot is being called. */
+uintptr_t plt_place(const struct plt_frame *frame);
+	/* As it was found last; 0: nobody knows. */
+bool plt_place_holds(const struct plt_frame *frame, uintptr_t address);
+bool plt_place_swap(const struct plt_frame *frame, uintptr_t from, uintptr_t to);
+	/* Whether that return address is there, and writes another one if so. It is known where, and there
+	 * is memory. */
 
 /* plt_record.c */
 bool plt_record_entry(const struct plt_function *function, uintptr_t site, uintptr_t slot);

@@ -5,7 +5,7 @@
  * then writes into the slot, where we want to stay; so it is found now. Which function a name means depends on
  * who asks: dlsym(RTLD_DEFAULT) looks in exactly the scope of the module that it is called from, which it
  * tells by its return address. So we have it called from there: its return address is a return instruction
- * in that module, and the address above that one is ours.
+ * in that module, and what that one returns to is ours (plt_find_ret).
  *
  * A version narrows that down. dlvsym() knows no symbols without a version, which the loader does accept (ours, and
  * those of other preloaded libraries): so both are asked.

@@ -4,7 +4,8 @@
  * Slots of DT_JMPREL are for calls and nothing else. Those of DT_RELA (R_X86_64_GLOB_DAT) are read by code that
  * was compiled with -fno-plt when it calls, and by any code that wants a function's address; so
  * such a slot is taken only where all the module's code that reads it are calls and jumps. Otherwise
- * the program could tell: a function would have two addresses.
+ * the program could tell: a function would have two addresses. On aarch64, a call reads its slot into a
+ * register first, and who else uses that register is not to be seen so simply: there they are left.
  *
  * Tables that the loader has made read-only are writable for a moment, never executable. Modules come
  * by dlopen(), whose caller must stay who it is: we have no way to be told of its end. So new
@@ -30,7 +31,7 @@
 static uint32_t looking; /* pid of who is, or was before a fork; under the loader's lock */
 
 enum {
-	MODULES = 2048, CANDIDATES = 1024, PATH = 512, PAGE = 4096,
+	MODULES = 2048, CANDIDATES = 1024, PATH = 512,
 	TEXT_MOST = 64 << 20,  /* bytes of code that are searched for uses of slots */
 };
 
@@ -65,6 +66,7 @@ struct candidate {
 
 static struct table {
 	unsigned long long adds;
+	uintptr_t page;
 	bool unfinished;
 	uint32_t known_count;
 	struct known known[MODULES];
@@ -123,19 +125,26 @@ static bool is_left_alone(const struct module *m)
 	       is_sanitizer(m->path);
 }
 
+/* All of them: what the loader says of an address may be one segment, where there are gaps. */
 static void find_segments(struct module *m, const struct dl_phdr_info *info)
 {
+	m->is.from = UINTPTR_MAX;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
 		uintptr_t from = info->dlpi_addr + p->p_vaddr;
 		if (p->p_type == PT_DYNAMIC)
 			m->dynamic = (const void *)from;
 		if (p->p_type == PT_GNU_RELRO) {
-			m->relro = from & ~(uintptr_t)(PAGE - 1);
-			m->relro_end = (from + p->p_memsz) & ~(uintptr_t)(PAGE - 1);
+			m->relro = from & ~(table->page - 1);
+			m->relro_end = (from + p->p_memsz) & ~(table->page - 1);
 		}
-		if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && (p->p_flags & PF_R) &&
-		    !m->code) {
+		if (p->p_type != PT_LOAD)
+			continue;
+		if (from < m->is.from)
+			m->is.from = from & ~(table->page - 1);
+		if (from + p->p_memsz > m->is.to)
+			m->is.to = from + p->p_memsz;
+		if ((p->p_flags & PF_X) && (p->p_flags & PF_R) && !m->code) {
 			m->code = from;
 			m->code_end = from + p->p_filesz;
 		}
@@ -175,15 +184,17 @@ static void find_tables(struct module *m)
 
 static bool describe(struct module *m, const struct dl_phdr_info *info)
 {
+	uintptr_t from, to;
+
 	*m = (struct module){ .is.base = info->dlpi_addr };
 	find_segments(m, info);
-	if (!m->dynamic || !m->code ||
-	    !plt_object(m->code, &m->is.from, &m->is.to, &m->path) || !holds(&m->is, m->dynamic))
+	if (!m->dynamic || !m->code || !plt_object(m->code, &from, &to, &m->path) ||
+	    !holds(&m->is, m->dynamic))
 		return false;
 	if (!*m->path)
 		m->path = table->program;
 	find_tables(m);
-	m->is.ret = memchr((void *)m->code, 0xc3, m->code_end - m->code);
+	m->is.ret = plt_find_ret(m->code, m->code_end);
 	if (m->path == table->program)
 		plt_program_ret = m->is.ret;
 	return m->is.symbols && m->is.strings && m->is.ret && !is_left_alone(m);
@@ -195,7 +206,7 @@ static bool describe(struct module *m, const struct dl_phdr_info *info)
 static bool in_work(uintptr_t page)
 {
 	return table->adds &&
-	       sysio_call(SYS_madvise, (long)page, PAGE, MADV_POPULATE_WRITE, 0, 0, 0) == 0;
+	       sysio_call(SYS_madvise, (long)page, (long)table->page, MADV_POPULATE_WRITE, 0, 0, 0) == 0;
 }
 
 static bool may_write(struct module *m, uintptr_t slot)
@@ -252,6 +263,11 @@ static unsigned judge(const char *name, const char *library)
 	return PLT_NEVER;
 }
 
+static bool is_vector_call(const struct module *m, uint32_t symbol)
+{
+	return plt_own_convention(((const ElfW(Sym) *)m->is.symbols + symbol)->st_other);
+}
+
 static const char *name_of(const struct module *m, uint32_t symbol)
 {
 	return m->is.strings + ((const ElfW(Sym) *)m->is.symbols + symbol)->st_name;
@@ -263,7 +279,8 @@ static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
 	uintptr_t target;
 
 	if (!*name || (slot & 7) || !holds(&m->is, (void *)slot) ||
-	    (judge(name, NULL) & PLT_NEVER) || !(target = target_of(m, slot, symbol)) ||
+	    is_vector_call(m, symbol) || (judge(name, NULL) & PLT_NEVER) ||
+	    !(target = target_of(m, slot, symbol)) ||
 	    !(library = library_of(target)))
 		return;
 	unsigned flags = judge(name, library);
@@ -288,7 +305,7 @@ static void gather(const struct module *m)
 	for (size_t i = 0; i < m->other_count; i++) {
 		const ElfW(Rela) *r = &m->others[i];
 		uint32_t symbol = (uint32_t)ELF64_R_SYM(r->r_info);
-		if (ELF64_R_TYPE(r->r_info) != R_X86_64_GLOB_DAT ||
+		if (ELF64_R_TYPE(r->r_info) != PLT_CALLED_SLOT ||
 		    table->candidate_count == CANDIDATES)
 			continue;
 		unsigned type = ELF64_ST_TYPE(((const ElfW(Sym) *)m->is.symbols + symbol)->st_info);
@@ -335,7 +352,7 @@ static void search(const struct module *m)
 static void rewrite(struct module *m)
 {
 	for (size_t i = 0; i < m->jump_count; i++)
-		if (ELF64_R_TYPE(m->jumps[i].r_info) == R_X86_64_JUMP_SLOT)
+		if (ELF64_R_TYPE(m->jumps[i].r_info) == PLT_JUMP_SLOT)
 			consider(m, m->is.base + m->jumps[i].r_offset,
 				 (uint32_t)ELF64_R_SYM(m->jumps[i].r_info));
 	gather(m);
@@ -449,13 +466,6 @@ void plt_unloaded(void)
 		plt_locked(unloaded);
 }
 
-static bool shadow_stack(void)
-{
-	uint64_t at = 0;
-	__asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(at)); /* rdsspq %rax */
-	return at != 0;
-}
-
 void plt_begin(void)
 {
 	if (!shim.session.control->calls[0] || !shim.session.control->trace[0] ||
@@ -465,12 +475,14 @@ void plt_begin(void)
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (sysio_is_error(t) || !plt_functions_begin())
 		return;
+	if (plt_shadow_stack() && !PLT_IN_MEMORY)
+		return; /* plt_ask() would be found out */
 	table = t;
 	sysio_call(SYS_readlinkat, -100, (long)"/proc/self/exe", (long)table->program, PATH - 1, 0,
 		   0);
-	__builtin_cpu_init();
-	plt_vectors = __builtin_cpu_supports("avx512f") ? 2 : __builtin_cpu_supports("avx") ? 1 : 0;
-	plt_exits = !shadow_stack();
+	table->page = getauxval(AT_PAGESZ);
+	plt_vectors = plt_vector_registers();
+	plt_exits = !plt_shadow_stack();
 	plt_look();
 }
 

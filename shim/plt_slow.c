@@ -27,7 +27,7 @@
 #if PLT_AVAILABLE
 
 enum {
-	FIRST_FRAMES = 170,    /* a page of them */
+	FIRST_FRAMES = 4096 / sizeof(struct plt_frame),
 	MOST_FRAMES = 1 << 20,
 	FAR = 64 << 10,        /* so far above the outermost call there is another stack */
 	GRAVES = 256,
@@ -81,50 +81,63 @@ static void bury(const struct plt_frame *f)
 	graves[atomic_fetch_add(&grave, 1) % GRAVES] = *f;
 }
 
-/* False: there is something else meanwhile. */
+/* False: there is something else meanwhile, or nobody knows where it is. */
 static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
 {
-	uintptr_t back = k->back;
+	uintptr_t place = plt_place(f);
 
 	if (shim.sandboxed) {
 		bury(f); /* nobody to ask whether there is memory */
 		return true;
 	}
-	if (!reachable(f->slot))
+	if (place && !reachable(place))
 		return true;
-	if (__atomic_load_n((uintptr_t *)f->slot, __ATOMIC_RELAXED) != back)
+	if (!place || !plt_place_holds(f, k->back))
 		return false;
 	bury(f);
-	__atomic_compare_exchange_n((uintptr_t *)f->slot, &back, f->site, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_SEQ_CST);
+	plt_place_swap(f, k->back, f->site);
 	return true;
 }
 
-static void put_all_back(struct plt_stack *k)
+/* Of a call that is given up. Where its return address may be anywhere, it returns to us, if ever. */
+static void give_up(const struct plt_stack *k, const struct plt_frame *f)
 {
-	for (struct plt_frame *f = k->top; f > k->frames; f--)
+	if (PLT_IN_MEMORY)
 		put_back(k, f);
+	else
+		bury(f);
 }
 
-static void keep(struct plt_stack *k, const struct plt_frame *f)
+static void give_all_up(struct plt_stack *k)
+{
+	for (struct plt_frame *f = k->top; f > k->frames; f--)
+		give_up(k, f);
+}
+
+/* False: it has to stay where it is, or could not find its way. */
+static bool keep(struct plt_stack *k, const struct plt_frame *f)
 {
 	if (f->slot == GONE)
-		return;
+		return true;
 	k->strays = true;
 	set_limit(k);
-	if (!plt_stray_keep(f)) {
-		bury(f);
-		no_more_exits();
-	}
+	if (plt_stray_keep(f))
+		return true;
+	bury(f);
+	no_more_exits();
+	return PLT_IN_MEMORY;
 }
 
 /* The innermost has been left. */
-static void drop(struct plt_stack *k)
+static bool drop(struct plt_stack *k)
 {
-	put_back(k, k->top);
-	if (!k->leaves)
-		keep(k, k->top);
+	give_up(k, k->top);
+	if (!k->leaves && !keep(k, k->top)) {
+		copied = true;
+		return false;
+	}
 	k->top--;
+	return true;
 }
 
 /* A handler must not find a stack half changed. In a sandbox nothing is held back. */
@@ -150,6 +163,7 @@ static void bare(struct plt_stack *k, uintptr_t slot)
 	if (!k->room || shim.sandboxed)
 		return; /* in a sandbox he has to believe our unwind tables */
 	uint64_t mask = hold_signals();
+	plt_place_find(k, slot);
 	for (struct plt_frame *f = k->top; f > k->frames; f--)
 		if (!put_back(k, f) && !k->bare && !k->leaves)
 			keep(k, f);
@@ -165,11 +179,11 @@ static void take_again(struct plt_stack *k, uintptr_t slot)
 	struct plt_frame *to = k->frames;
 
 	for (struct plt_frame *f = k->frames + 1; f <= k->top; f++) {
-		uintptr_t found = f->site;
-		if (f->slot <= slot || !reachable(f->slot) ||
-		    (!__atomic_compare_exchange_n((uintptr_t *)f->slot, &found, k->back, false,
-						  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
-		     found != k->back)) /* it was never put back: a handler took it again */
+		uintptr_t place = plt_place(f); /* 0: it was not put back */
+		if (f->slot <= slot ||
+		    (place && (!reachable(place) ||
+			       (!plt_place_swap(f, f->site, k->back) &&
+				!plt_place_holds(f, k->back))))) /* nor then: a handler took it again */
 			continue; /* it has returned meanwhile, or will, without us */
 		*++to = *f;
 	}
@@ -183,7 +197,9 @@ void plt_returns_twice(void)
 	uint64_t mask = hold_signals();
 
 	plt_copied();
-	put_all_back(plt_now);
+	give_all_up(plt_now);
+	for (struct plt_frame *f = plt_now->top; !PLT_IN_MEMORY && f > plt_now->frames; f--)
+		plt_stray_keep(f);
 	release_signals(mask);
 }
 
@@ -200,12 +216,12 @@ void plt_end(struct plt_stack *k)
 {
 	if (!k->room)
 		return;
-	put_all_back(k);
+	give_all_up(k);
 	k->top = k->limit = k->frames; /* the next entry is for the slow half */
 	k->bare = 0;
 	k->leaves = k->strays = false;
 	if (k->back) {
-		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = NULL;
+		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = &nobody;
 		k->back = 0;
 	}
 }
@@ -216,8 +232,9 @@ static bool take_back(struct plt_stack *k)
 
 	for (uint32_t i = 0; i < PLT_STACKS; i++) {
 		uint32_t at = atomic_fetch_add(&next, 1) % PLT_STACKS;
-		struct plt_stack *none = NULL;
-		if (__atomic_compare_exchange_n(&plt_owners[at], &none, k, false, __ATOMIC_SEQ_CST,
+		struct plt_stack *none = __atomic_load_n(&plt_owners[at], __ATOMIC_RELAXED);
+		if ((!none || none == &nobody) &&
+		    __atomic_compare_exchange_n(&plt_owners[at], &none, k, false, __ATOMIC_SEQ_CST,
 						__ATOMIC_SEQ_CST)) {
 			k->back = (uintptr_t)plt_returns + (uintptr_t)at * PLT_STUB;
 			set_limit(k);
@@ -267,7 +284,8 @@ static bool make_way(struct plt_stack *k, uintptr_t slot)
 	while (k->top->slot <= slot && !is_jump(k, slot)) {
 		if (shim.sandboxed)
 			return false; /* nobody to ask whether there is memory */
-		drop(k);
+		if (!drop(k))
+			return false;
 	}
 	k->leaves = false;
 	return true;
@@ -304,7 +322,7 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 	if (k->strays && plt_stray_find(slot, &stray) && stray.site != site)
 		return false; /* were both to return there, nobody could tell which does */
 	do { /* as in plt.c: a handler that comes in between has used the same frame */
-		*f = (struct plt_frame){ slot, site, function };
+		*f = (struct plt_frame){ .slot = slot, .site = site, .function = function };
 		TESTPOINT(plt_framed);
 		*(struct plt_frame *volatile *)&k->top = f;
 	} while (*(volatile uintptr_t *)&f->slot != slot);
@@ -318,7 +336,7 @@ static void before(const struct plt_function *of, uintptr_t slot)
 {
 	if (of->flags & PLT_SHARES) {
 		no_more_exits(); /* two threads on one stack of frames */
-		put_all_back(plt_now);
+		give_all_up(plt_now);
 	}
 	if (of->flags & PLT_LOOKS)
 		bare(plt_now, slot);
@@ -422,15 +440,16 @@ static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ende
 	if (!f)
 		return false;
 	*ended = *f;
+	bool inner = k->top > f;
+	while (!copied && k->top > f)
+		drop(k);
 	if (copied) {
 		f->slot = GONE;
 		while (k->top->slot == GONE)
 			k->top--;
 		return true;
 	}
-	if (k->top > f) {
-		while (k->top > f)
-			drop(k);
+	if (inner) {
 		k->leaves = false;
 		set_limit(k);
 	}

@@ -3,7 +3,7 @@
  * asks for them.
  *
  * Functions that are in the table go by the slow half of plt_slow.c, all others do not notice. Registers
- * are read where the trampolines have pushed them (plt_x86_64.S). Strings are copied by the kernel, which
+ * are read where the trampolines have pushed them (plt_code.h). Strings are copied by the kernel, which
  * fails where we would crash: the pointer is the program's and may be anything. Behind a filter, nothing
  * may be asked of the kernel, and strings are shown as pointers.
  *
@@ -118,10 +118,11 @@ static void put(struct values *v, enum kind kind, uintptr_t word)
 	}
 }
 
-/* The first ones stand below the slot and %rax, one below the other. */
 static uintptr_t argument(uintptr_t slot, unsigned i)
 {
-	return *(const uintptr_t *)(slot - 16 - 8 * (uintptr_t)i);
+	intptr_t below = PLT_ARGUMENT + PLT_ARGUMENT_STEP * (intptr_t)i;
+
+	return *(const uintptr_t *)((intptr_t)slot + below);
 }
 
 static bool makes_files(uintptr_t flags)
@@ -153,7 +154,7 @@ static bool failed(const struct row *row, uintptr_t result)
 __attribute__((noinline)) void plt_values_exit(uint32_t flags, uintptr_t slot, int error)
 {
 	const struct row *row = &rows[flags >> PLT_ROW_SHIFT];
-	uintptr_t result = *(const uintptr_t *)(slot - 8); /* %rax */
+	uintptr_t result = *(const uintptr_t *)((intptr_t)slot + PLT_RESULT);
 	struct values v;
 
 	v.words = 0;

@@ -259,6 +259,6 @@ plt_ask:
 	ret
 	.cfi_endproc
 	.size	plt_ask, . - plt_ask
-
-	.section .note.GNU-stack, "", @progbits
 #endif
+
+	.section .note.GNU-stack, "", %progbits

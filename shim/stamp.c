@@ -13,7 +13,12 @@ _Thread_local struct stamp stamp
 	.filtering = STAMP_ASK,
 };
 
+/* Where it differs little from call to call, and library calls find room below it (plt_sp). */
+#if defined(__aarch64__)
+#define HERE() ((uintptr_t)__builtin_dwarf_cfa())
+#else
 #define HERE() ((uintptr_t)__builtin_frame_address(0))
+#endif
 #define AFTER() ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
 
 /* Apart, and called last of all: so the hooks need no register that they would have to save first. */

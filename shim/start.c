@@ -252,7 +252,7 @@ static int watch_forks(void)
 	/* qemu's user mode says yes to every advice, even one that does not exist, and does nothing. */
 	shim.unadvised = sysio_call(SYS_madvise, (long)page, PAGE, MADV_NONE_SUCH, 0, 0, 0) == 0 ||
 			 sysio_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0) != 0;
-	if (!shim.unadvised)
+	if (!shim.unadvised || TESTPOINT_ON(no_forks)) /* what does not fork can be tested there */
 		atomic_store(&page->value, (uint32_t)sysio_getpid());
 	shim.epoch = page;
 	return 0;

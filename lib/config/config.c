@@ -333,9 +333,6 @@ static int take_calls(const struct taking *t)
 {
 	const char *at = t->value;
 
-#if !defined(__x86_64__)
-	return config_refuse_as(t, -EINVAL, "calls of libraries are recorded on x86_64 alone");
-#endif
 	if (strlen(at) >= sizeof t->c->calls)
 		return config_refuse_as(t, -EINVAL, "too long");
 	for (;;) {

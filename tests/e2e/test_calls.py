@@ -35,7 +35,8 @@ WAYS = {
 def compiled(source, *flags):
     """Its object, once for each way to compile it: most ways differ in how they are linked."""
     out = os.path.join(tempfile.mkdtemp(dir=BUILT.name), "object.o")
-    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-O2", "-w", "-D_GNU_SOURCE", *flags,
+    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-O2", "-w", "-D_GNU_SOURCE",
+                    "-I", cli.harness.ROOT, *flags,
                     "-c", "-o", out, os.path.join(GUESTS, source)], check=True)
     return out
 

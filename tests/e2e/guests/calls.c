@@ -23,6 +23,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "tests/e2e/guests/change.h"
+
 struct pair { long a, b; };
 struct mixed { double d; long n; };
 struct large { long n[9]; };
@@ -164,16 +166,8 @@ static void coroutines(int times)
 	}
 }
 
-#ifdef __x86_64__
-/* Stacks that are changed by code of the program's own: nobody is told. */
+#ifdef CHANGES
 static void *stack_of[2];
-__attribute__((naked, noinline)) static void change(void **from __attribute__((unused)),
-						    void *to __attribute__((unused)))
-{
-	__asm__("push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15;"
-		"mov %rsp, (%rdi); mov %rsi, %rsp;"
-		"pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret");
-}
 
 static void change_in_library(void *argument)
 {
@@ -197,13 +191,12 @@ static void change_back(void *argument)
 
 static void own_stacks(int times)
 {
-	static long below[64 << 7], above[64 << 7];
+	static long below[64 << 7] __attribute__((aligned(64))), above[64 << 7] __attribute__((aligned(64)));
 	long *stacks[] = { below, above };
 
 	for (int which = 0; which < 2; which++) {
-		long *top = stacks[which] + (64 << 7) - 8;
-		top[6] = (long)own_coroutine;
-		top[7] = 0;
+		long *top = stacks[which] + (64 << 7) - CHANGED;
+		top[CHANGED_TO] = (long)own_coroutine;
 		stack_of[1] = top;
 		for (int i = 0; i < times; i++) {
 			CALL(back, change_back, NULL);
@@ -265,9 +258,8 @@ static void go_on(char *where)
 static void copies_from_beside(void)
 {
 	for (turn = 0; turn < 2; turn++) {
-		long *top = (long *)top_of_copies - 8;
-		top[6] = (long)copied;
-		top[7] = 0;
+		long *top = (long *)top_of_copies - CHANGED;
+		top[CHANGED_TO] = (long)copied;
 		go_on((char *)top);
 	}
 	while (!pieces[0].over || !pieces[1].over)
@@ -283,12 +275,11 @@ static void copies_from_beside(void)
 static void copies(int times)
 {
 	static char place[2 * COPIED];
-	long *top = (long *)(((unsigned long)beside + sizeof beside) & -64UL) - 8;
+	long *top = (long *)(((unsigned long)beside + sizeof beside) & -64UL) - CHANGED;
 
 	turns = times;
 	top_of_copies = (char *)(((unsigned long)place + sizeof place) & -64UL);
-	top[6] = (long)copies_from_beside;
-	top[7] = 0;
+	top[CHANGED_TO] = (long)copies_from_beside;
 	change(&outside_of[1], top);
 	CHECK(pieces[0].over && pieces[1].over);
 }
