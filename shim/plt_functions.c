@@ -25,12 +25,13 @@ static const struct {
 
 struct plt_function *plt_functions;
 
-static struct {
+struct table {
 	uint32_t count;
 	bool dead;                   /* some of them */
 	uint16_t buckets[BUCKETS];   /* index + 1, by target */
 	char *at, *end;              /* of the arena that names are in */
-} *table;
+};
+static struct table *table;
 
 unsigned plt_flags(const char *name)
 {

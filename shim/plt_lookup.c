@@ -7,8 +7,8 @@
  * tells by its return address. So we have it called from there: its return address is a return instruction
  * in that module, and what that one returns to is ours (plt_find_ret).
  *
- * A version narrows that down. dlvsym() knows no symbols without a version, which the loader does accept (ours, and
- * those of other preloaded libraries): so both are asked.
+ * A version narrows that down. dlvsym() knows no symbols without a version, which the loader does accept
+ * (ours, and those of other preloaded libraries): so both are asked.
  */
 #include <dlfcn.h>
 #include <elf.h>

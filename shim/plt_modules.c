@@ -39,13 +39,17 @@ enum {
 #define MADV_POPULATE_WRITE 23
 #endif
 
+typedef ElfW(Dyn) elf_dyn;
+typedef ElfW(Rela) elf_rela;
+typedef ElfW(Sym) elf_sym;
+
 struct module {
 	struct plt_module is;
-	const ElfW(Dyn) *dynamic;
+	const elf_dyn *dynamic;
 	const char *path;
 	uintptr_t code, code_end;      /* the segment that is executable, the first one */
 	uintptr_t relro, relro_end;
-	const ElfW(Rela) *jumps, *others;
+	const elf_rela *jumps, *others;
 	size_t jump_count, other_count;
 	bool open;                     /* relro is writable, by us */
 	bool unfinished;               /* the loader is at work on it */
@@ -64,7 +68,7 @@ struct candidate {
 	uint32_t calls, others;
 };
 
-static struct table {
+struct table {
 	unsigned long long adds;
 	uintptr_t page;
 	bool unfinished;
@@ -75,7 +79,8 @@ static struct table {
 	struct candidate candidates[CANDIDATES];
 	uint32_t candidate_count;
 	char program[PATH];
-} *table;
+};
+static struct table *table;
 
 /* ---- a module ---------------------------------------------------------------------------------- */
 
@@ -152,7 +157,7 @@ static void find_segments(struct module *m, const struct dl_phdr_info *info)
 }
 
 /* The loader has made addresses of them, but for modules whose table is read-only. */
-static const void *pointer(const struct module *m, const ElfW(Dyn) *d)
+static const void *pointer(const struct module *m, const elf_dyn *d)
 {
 	uintptr_t at = d->d_un.d_ptr;
 
@@ -163,17 +168,17 @@ static void find_tables(struct module *m)
 {
 	bool rela = false;
 
-	for (const ElfW(Dyn) *d = m->dynamic; d->d_tag != DT_NULL; d++)
+	for (const elf_dyn *d = m->dynamic; d->d_tag != DT_NULL; d++)
 		switch (d->d_tag) {
 		case DT_SYMTAB: m->is.symbols = pointer(m, d); break;
 		case DT_STRTAB: m->is.strings = pointer(m, d); break;
 		case DT_VERSYM: m->is.versions = pointer(m, d); break;
 		case DT_VERNEED: m->is.needed = pointer(m, d); break;
 		case DT_JMPREL: m->jumps = pointer(m, d); break;
-		case DT_PLTRELSZ: m->jump_count = d->d_un.d_val / sizeof(ElfW(Rela)); break;
+		case DT_PLTRELSZ: m->jump_count = d->d_un.d_val / sizeof(elf_rela); break;
 		case DT_PLTREL: rela = d->d_un.d_val == DT_RELA; break;
 		case DT_RELA: m->others = pointer(m, d); break;
-		case DT_RELASZ: m->other_count = d->d_un.d_val / sizeof(ElfW(Rela)); break;
+		case DT_RELASZ: m->other_count = d->d_un.d_val / sizeof(elf_rela); break;
 		default: break;
 		}
 	if (!m->jumps || !rela)
@@ -205,8 +210,8 @@ static bool describe(struct module *m, const struct dl_phdr_info *info)
 /* Whether the loader has not protected it yet, since it is not done. */
 static bool in_work(uintptr_t page)
 {
-	return table->adds &&
-	       sysio_call(SYS_madvise, (long)page, (long)table->page, MADV_POPULATE_WRITE, 0, 0, 0) == 0;
+	return table->adds && sysio_call(SYS_madvise, (long)page, (long)table->page,
+					 MADV_POPULATE_WRITE, 0, 0, 0) == 0;
 }
 
 static bool may_write(struct module *m, uintptr_t slot)
@@ -233,7 +238,7 @@ static void protect(struct module *m)
 /* What the slot leads to; 0: to nothing that could be traced. */
 static uintptr_t target_of(struct module *m, uintptr_t slot, uint32_t number)
 {
-	const ElfW(Sym) *symbol = (const ElfW(Sym) *)m->is.symbols + number;
+	const elf_sym *symbol = (const elf_sym *)m->is.symbols + number;
 	uintptr_t target = __atomic_load_n((uintptr_t *)slot, __ATOMIC_RELAXED), from, to;
 	const char *path;
 
@@ -265,12 +270,12 @@ static unsigned judge(const char *name, const char *library)
 
 static bool is_vector_call(const struct module *m, uint32_t symbol)
 {
-	return plt_own_convention(((const ElfW(Sym) *)m->is.symbols + symbol)->st_other);
+	return plt_own_convention(((const elf_sym *)m->is.symbols + symbol)->st_other);
 }
 
 static const char *name_of(const struct module *m, uint32_t symbol)
 {
-	return m->is.strings + ((const ElfW(Sym) *)m->is.symbols + symbol)->st_name;
+	return m->is.strings + ((const elf_sym *)m->is.symbols + symbol)->st_name;
 }
 
 static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
@@ -303,12 +308,12 @@ static void gather(const struct module *m)
 {
 	table->candidate_count = 0;
 	for (size_t i = 0; i < m->other_count; i++) {
-		const ElfW(Rela) *r = &m->others[i];
+		const elf_rela *r = &m->others[i];
 		uint32_t symbol = (uint32_t)ELF64_R_SYM(r->r_info);
 		if (ELF64_R_TYPE(r->r_info) != PLT_CALLED_SLOT ||
 		    table->candidate_count == CANDIDATES)
 			continue;
-		unsigned type = ELF64_ST_TYPE(((const ElfW(Sym) *)m->is.symbols + symbol)->st_info);
+		unsigned type = ELF64_ST_TYPE(((const elf_sym *)m->is.symbols + symbol)->st_info);
 		if ((type != STT_FUNC && type != STT_NOTYPE && type != STT_GNU_IFUNC) ||
 		    (judge(name_of(m, symbol), NULL) & PLT_NEVER))
 			continue;

@@ -128,8 +128,8 @@ bool plt_place_swap(const struct plt_frame *f, uintptr_t from, uintptr_t to)
 {
 	uintptr_t saved = as_saved(f, from);
 
-	return __atomic_compare_exchange_n((uintptr_t *)plt_place(f), &saved, as_saved(f, to), false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n((uintptr_t *)plt_place(f), &saved, as_saved(f, to),
+					   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 #endif

@@ -5,8 +5,8 @@
 #include "shim/real.h"
 #include "shim/stamp_fast.h"
 
-_Thread_local struct stamp stamp
-	__attribute__((tls_model("initial-exec"))) = {
+#define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
+_Thread_local struct stamp stamp INITIAL_EXEC = {
 	.seen = STAMP_ASK,
 	.seen_by_clock = STAMP_ASK,
 	.profiling = STAMP_ASK,

@@ -21,7 +21,10 @@
 #define STAMP_INLINE __attribute__((always_inline)) static inline
 #define LIKELY(what) __builtin_expect(!!(what), 1)
 
-static inline uint32_t stamp_gate_word(void) { return atomic_load_explicit(stamp_gate, memory_order_relaxed); }
+static inline uint32_t stamp_gate_word(void)
+{
+	return atomic_load_explicit(stamp_gate, memory_order_relaxed);
+}
 
 /* 0 is what a forked child finds, which has to look again. */
 static inline bool stamp_gate_off(void)
@@ -44,7 +47,7 @@ static inline uint8_t *stamp_take(struct stamp *s, uintptr_t bytes, bool counter
 }
 
 static inline void stamp_open_frame(struct stamp *s, struct stamp_frame *f, uintptr_t function,
-			      uintptr_t site, uintptr_t sp, uintptr_t after)
+				    uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	/* A handler that came between the frame and the top has used the same frame. Its stack pointer is
 	 * another one. */
@@ -70,7 +73,7 @@ static inline uint64_t stamp_entry_of(const struct stamp *s, uintptr_t function)
 
 /* The common case, once for each clock. False: this is for the slow half. */
 STAMP_INLINE bool stamp_fast_enter(struct stamp *s, uint32_t seen, bool counter, uintptr_t function,
-			 uintptr_t site, uintptr_t sp, uintptr_t after)
+				   uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp_frame *f = s->top + 1;
 	uint64_t now, record;
@@ -88,7 +91,7 @@ STAMP_INLINE bool stamp_fast_enter(struct stamp *s, uint32_t seen, bool counter,
 }
 
 STAMP_INLINE bool stamp_fast_leave(struct stamp *s, uint32_t seen, bool counter, uintptr_t function,
-			 uintptr_t site, uintptr_t sp, uintptr_t after)
+				   uintptr_t site, uintptr_t sp, uintptr_t after)
 {
 	struct stamp_frame *f = s->top;
 	uint32_t record;
