@@ -38,10 +38,8 @@ enum {
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-
 typedef ElfW(Dyn) elf_dyn;
 typedef ElfW(Rela) elf_rela;
-typedef ElfW(Sym) elf_sym;
 
 struct module {
 	struct plt_module is;
@@ -238,7 +236,7 @@ static void protect(struct module *m)
 /* What the slot leads to; 0: to nothing that could be traced. */
 static uintptr_t target_of(struct module *m, uintptr_t slot, uint32_t number)
 {
-	const elf_sym *symbol = (const elf_sym *)m->is.symbols + number;
+	const ElfW(Sym) *symbol = (const ElfW(Sym) *)m->is.symbols + number;
 	uintptr_t target = __atomic_load_n((uintptr_t *)slot, __ATOMIC_RELAXED), from, to;
 	const char *path;
 
@@ -270,12 +268,12 @@ static unsigned judge(const char *name, const char *library)
 
 static bool is_vector_call(const struct module *m, uint32_t symbol)
 {
-	return plt_own_convention(((const elf_sym *)m->is.symbols + symbol)->st_other);
+	return plt_own_convention(((const ElfW(Sym) *)m->is.symbols + symbol)->st_other);
 }
 
 static const char *name_of(const struct module *m, uint32_t symbol)
 {
-	return m->is.strings + ((const elf_sym *)m->is.symbols + symbol)->st_name;
+	return m->is.strings + ((const ElfW(Sym) *)m->is.symbols + symbol)->st_name;
 }
 
 static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
@@ -313,7 +311,7 @@ static void gather(const struct module *m)
 		if (ELF64_R_TYPE(r->r_info) != PLT_CALLED_SLOT ||
 		    table->candidate_count == CANDIDATES)
 			continue;
-		unsigned type = ELF64_ST_TYPE(((const elf_sym *)m->is.symbols + symbol)->st_info);
+		unsigned type = ELF64_ST_TYPE(((const ElfW(Sym) *)m->is.symbols + symbol)->st_info);
 		if ((type != STT_FUNC && type != STT_NOTYPE && type != STT_GNU_IFUNC) ||
 		    (judge(name_of(m, symbol), NULL) & PLT_NEVER))
 			continue;

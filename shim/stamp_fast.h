@@ -78,7 +78,8 @@ STAMP_INLINE bool stamp_fast_enter(struct stamp *s, uint32_t seen, bool counter,
 	struct stamp_frame *f = s->top + 1;
 	uint64_t now, record;
 
-	if (!LIKELY(seen == stamp_gate_word() && f < s->limit && stamp_below(f - 1, site, sp, after)))
+	if (!LIKELY(seen == stamp_gate_word() && f < s->limit &&
+		    stamp_below(f - 1, site, sp, after)))
 		return false;
 	record = stamp_entry_of(s, function);
 	uint8_t *at = record ? stamp_take(s, sizeof record, counter, &now) : NULL;

@@ -10,6 +10,11 @@
 
 enum { READING_DEATHS = 100 };
 
+struct reading_muted {
+	char *name;
+	uint64_t calls;
+};
+
 struct reading {
 	struct trace_dir dir;
 	struct calls *calls;
@@ -19,10 +24,7 @@ struct reading {
 	} gaps[TRACE_GAPS];        /* by reason; 0: segments that are not there */
 	char *deaths[READING_DEATHS]; /* sentences */
 	size_t death_count;        /* of all */
-	struct reading_muted {
-		char *name;
-		uint64_t calls;
-	} *muted;                  /* functions, in all threads and processes */
+	struct reading_muted *muted; /* functions, in all threads and processes */
 	size_t muted_count;
 };
 

@@ -125,7 +125,9 @@ static int add_path(struct filter *f, const char *s, size_t length, bool never, 
 		if (f->elements == FILTER_ELEMENTS)
 			return -EINVAL;
 		element = 1u << f->elements++;
-		*(!before ? &f->rules.first : further ? &f->rules.further : &f->rules.direct) |= element;
+		*(!before ? &f->rules.first :
+		  further ? &f->rules.further :
+			    &f->rules.direct) |= element;
 		if (add_part(f, name, some, element, why) != 0)
 			return -EINVAL;
 		before = element;

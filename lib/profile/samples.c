@@ -187,8 +187,9 @@ static int take_node(struct reading *r, uint32_t file, uint32_t parent, uint64_t
 			return -ENOMEM;
 		s->nodes = nodes;
 	}
-	s->nodes[s->node_count++] =
-		(struct samples_node){ .offset = offset & ~SAMPLES_INLINED, .parent = parent, .file = file };
+	s->nodes[s->node_count++] = (struct samples_node){ .offset = offset & ~SAMPLES_INLINED,
+							   .parent = parent,
+							   .file = file };
 	return 0;
 }
 

@@ -269,8 +269,8 @@ static void every_instruction(const char *flags)
 	snprintf(path, sizeof path, "%s/guest", symbols_case_dir);
 	struct tally t = step_through(path);
 	if (t.steps < 1000 || t.wrong || t.incomplete)
-		fail_msg("%s: of %zu instructions, %zu wrong, %zu incomplete, such as at %#llx", flags,
-			 t.steps, t.wrong, t.incomplete, (unsigned long long)t.example);
+		fail_msg("%s: of %zu instructions, %zu wrong, %zu incomplete, such as at %#llx",
+			 flags, t.steps, t.wrong, t.incomplete, (unsigned long long)t.example);
 	forget_maps();
 }
 

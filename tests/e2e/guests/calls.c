@@ -191,7 +191,8 @@ static void change_back(void *argument)
 
 static void own_stacks(int times)
 {
-	static long below[64 << 7] __attribute__((aligned(64))), above[64 << 7] __attribute__((aligned(64)));
+	static long below[64 << 7] __attribute__((aligned(64)));
+	static long above[64 << 7] __attribute__((aligned(64)));
 	long *stacks[] = { below, above };
 
 	for (int which = 0; which < 2; which++) {
