@@ -31,7 +31,7 @@ def case(suite, mode):
 
 
 class Python(suite_python.Python):
-    modules = suite_python.SHORT if os.environ.get("EVERY") else suite_python.SHORT[::2]
+    modules = suite_python.SHORT if os.environ.get("EVERY") else suite_python.SHORT[::4]
 
 
 class Stress(suite_stress.Stress):
