@@ -12,6 +12,7 @@
  */
 #if defined(__x86_64__)
 #include "shim/plt_code.h"
+#include "shim/plt_unwind.inc"
 
 	.text
 	.hidden	stamp_gate, plt_functions, plt_owners, plt_vectors
@@ -164,18 +165,7 @@ entry:
 	.cfi_escape 0x12, 0x23, 3	/*  dup plus_uconst 3 */
 	.cfi_escape 0x94, 4		/*  deref_size 4 */
 	.cfi_escape 0x22, 0x23, 7	/*  plus plus_uconst 7: &plt_owners[n] */
-	.cfi_escape 0x06, 0x06		/*  deref deref: f = stack->top */
-	/* loop: */
-	.cfi_escape 0x12, 0x06		/*  dup deref: f->slot */
-	.cfi_escape 0x15, 2, 0x29	/*  pick 2, eq: is it slot? */
-	.cfi_escape 0x28, 15, 0		/*  bra done */
-	.cfi_escape 0x12, 0x06, 0x23, 1	/*  dup deref plus_uconst 1 */
-	.cfi_escape 0x30, 0x29		/*  lit0 eq: was it -1? */
-	.cfi_escape 0x28, 6, 0		/*  bra done */
-	.cfi_escape 0x08, PLT_FRAME	/*  const1u, the size of a frame */
-	.cfi_escape 0x1c		/*  minus: f-- */
-	.cfi_escape 0x2f, -23 & 255, 255 /* skip loop */
-	.cfi_escape 0x23, 8		/*  done: plus_uconst 8: &f->site */
+	site_of_frame
 	.endm
 
 	.p2align 6
