@@ -23,6 +23,7 @@
 #include "lib/collect/setup.h"
 #include "lib/collect/stats.h"
 #include "lib/session/create.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
@@ -40,10 +41,6 @@ static const char *const sinks[] = {
 	"file:a?format=raw file:b?format=json", /* relative to control->directory */
 };
 
-static struct input {
-	const uint8_t *at, *end;
-} input;
-
 static char base[64], dir[PLACE_PATH];
 static struct fresh {
 	char *bytes;
@@ -54,16 +51,6 @@ static struct collector collector;
 static struct session writer;
 static uint64_t now_ns;
 static int home = -1; /* inputs have relative names, and a collector leaves for / */
-
-static uint64_t take(size_t bytes)
-{
-	uint64_t value = 0;
-	size_t left = (size_t)(input.end - input.at), taken = bytes < left ? bytes : left;
-
-	memcpy(&value, input.at, taken);
-	input.at += taken;
-	return value;
-}
 
 static void must(bool holds)
 {

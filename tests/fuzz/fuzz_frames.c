@@ -15,6 +15,7 @@
 
 #include "lib/ring/record.h"
 #include "lib/sample/frames.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
@@ -32,20 +33,6 @@ static const uint64_t starts[] = { 0, 0x400000, 0x555555554000, 0x7ffff7dd0000, 
 				   1ull << 47, 1ull << 55, UINT64_MAX - 4095 };
 
 static const uint32_t pids[] = { 0, 1, 4711, 4711, 4711, UINT32_MAX, 0x7fffffff, 77777 };
-
-static struct input {
-	const uint8_t *at, *end;
-} input;
-
-static uint64_t take(size_t bytes)
-{
-	uint64_t value = 0;
-	size_t left = (size_t)(input.end - input.at), taken = bytes < left ? bytes : left;
-
-	memcpy(&value, input.at, taken);
-	input.at += taken;
-	return value;
-}
 
 static void insist(bool holds, const char *what)
 {

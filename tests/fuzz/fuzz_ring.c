@@ -13,31 +13,17 @@
 #include <unistd.h>
 
 #include "lib/ring/reader.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 enum { RING = 64 << 10, GUARD = 1 << 20, OPERATIONS_MOST = 64 };
-
-static struct input {
-	const uint8_t *at, *end;
-} input;
 
 static int file = -1;
 static char *fresh, *space;
 static size_t file_bytes;
 static uint64_t now_ns;
 static struct ring ring;
-
-static uint64_t take(size_t bytes)
-{
-	uint64_t value = 0;
-	size_t left = (size_t)(input.end - input.at);
-	size_t taken = bytes < left ? bytes : left;
-
-	memcpy(&value, input.at, taken);
-	input.at += taken;
-	return value;
-}
 
 static void set_up(void)
 {
