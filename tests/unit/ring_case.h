@@ -45,13 +45,19 @@ struct ring_case {
 
 static const struct ring_policy case_block = { .overflow = RING_BLOCK };
 
-static inline void case_open(struct ring_case *c, size_t bytes, bool steals)
+/* ready: chunks that have memory from the beginning */
+static inline void case_open_ready(struct ring_case *c, size_t bytes, uint32_t ready, bool steals)
 {
 	c->fd = memfd_create("ring", MFD_CLOEXEC);
 	assert_true(c->fd >= 0);
-	assert_int_equal(ring_create(c->fd, bytes, RING_WHOLE), 0);
+	assert_int_equal(ring_create(c->fd, bytes, ready), 0);
 	assert_int_equal(ring_map(&c->ring, c->fd), 0);
 	assert_int_equal(reader_open(&c->reader, &c->ring, c->fd, 0, steals), 0);
+}
+
+static inline void case_open(struct ring_case *c, size_t bytes, bool steals)
+{
+	case_open_ready(c, bytes, RING_WHOLE, steals);
 }
 
 static inline void case_close(struct ring_case *c)
