@@ -54,6 +54,18 @@ def run(home, spec, *argv, env=None, data="hark.data"):
     return done, cpu, tids, cli.wait_for(whole)
 
 
+def check_family(home, expect, spec, program, least):
+    """Threads, and what comes by fork, by exec and without an environment, are seen from their start.
+    least: of the samples that are due."""
+    script = f"{program} 2 0.1; ({program} 1 0.1; exec env -i {program} 1 0.1)"
+    _, cpu, tids, found = run(home, spec, "sh", "-c", script)
+    expect.same(len(tids), 4, "threads that speak")
+    expect(tids <= set(found.by_tid()), f"{found.by_tid()}, not {tids}")
+    expect(least < len(found.samples) * found.period / cpu < 1.4, "as many as are due")
+    names = {comm for _, _, comm in found.threads.values()}
+    expect("split" in names, f"names of threads: {names}")
+
+
 def shares(found, program, symbols):
     """Samples with the function in the stack, once each: those of seven() and three()."""
     count = {"seven": 0, "three": 0, "work": 0}

@@ -37,13 +37,16 @@ def shares(home, expect):
         _, _, _, found = sampling.run(home, "cpu@999", program, "0.4", data="with.data")
         return found, rows(home, "with.data")
 
+    def share(found):
+        seven, three = (found[name]["samples"] for name in (SEVEN, THREE))
+        return seven / (seven + three)
+
     def good(measured):
-        return len(measured[0].samples) > 200 and not measured[0].gaps
+        return len(measured[0].samples) > 200 and not measured[0].gaps and abs(share(measured[1]) - .7) < .03
     found, with_debug = cli.best(measure, good)
     total = sum(row["self_samples"] for row in with_debug.values())
     expect.same(total, len(found.samples), "each sample is in one function")
-    seven, three = with_debug[SEVEN]["samples"], with_debug[THREE]["samples"]
-    expect(.66 < seven / (seven + three) < .74, f"shares {seven} and {three}")
+    expect(abs(share(with_debug) - .7) < .03, f"share {share(with_debug)}")
     expect(with_debug[TURN]["self_samples"] > .8 * total, f"turn() itself: {with_debug[TURN]}")
     expect(with_debug["main"]["samples"] > .95 * total, "all is below main()")
     expect(with_debug[TURN]["file"].endswith("inlined.cc"), with_debug[TURN])

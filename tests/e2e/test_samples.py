@@ -16,7 +16,7 @@ import tempfile
 
 import cli
 import samples
-from sampling import Symbols, check_split, compile_guest, run, shares
+from sampling import Symbols, check_family, check_split, compile_guest, run, shares
 
 PROBE = {}
 YAMA = "/proc/sys/kernel/yama/ptrace_scope"
@@ -115,14 +115,7 @@ def the_report_says_the_same(home, expect):
 @sampled
 def children_and_what_they_become(home, expect):
     """fork, exec and threads of children are seen from their start, without hark in them."""
-    program = compile_guest(home, "split", *STATIC)
-    script = f"{program} 2 0.1; ({program} 1 0.1; exec env -i {program} 1 0.1)"
-    _, cpu, tids, found = run(home, "cpu@999", "sh", "-c", script)
-    expect.same(len(tids), 4, "threads that speak")
-    expect(tids <= set(found.by_tid()), f"{found.by_tid()}, not {tids}")
-    expect(.8 < len(found.samples) * found.period / cpu < 1.4, "as many as are due")
-    names = {comm for _, _, comm in found.threads.values()}
-    expect("split" in names, f"names of threads: {names}")
+    check_family(home, expect, "cpu@999", compile_guest(home, "split", *STATIC), .8)
 
 
 @sampled

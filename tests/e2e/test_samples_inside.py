@@ -13,7 +13,7 @@ import time
 
 import cli
 import samples
-from sampling import Symbols, check_split, compile_guest, run
+from sampling import Symbols, check_family, check_split, compile_guest, run
 
 TICK = round(time.clock_getres(6) * 1e9)  # CLOCK_MONOTONIC_COARSE moves with the kernel's tick
 KERNEL, TIMER = 1, 2
@@ -57,14 +57,7 @@ def every_thread_has_a_timer(home, expect):
 @cli.case
 def children_by_timers(home, expect):
     """Behind fork, behind exec, and without an environment."""
-    program = compile_guest(home, "split", "-O2")
-    script = f"{program} 2 0.1; ({program} 1 0.1; exec env -i {program} 1 0.1)"
-    _, cpu, tids, found = run(home, "cpu@999:timer", "sh", "-c", script)
-    expect.same(len(tids), 4, "threads that speak")
-    expect(tids <= set(found.by_tid()), f"{found.by_tid()}, not {tids}")
-    expect(.7 < len(found.samples) * found.period / cpu < 1.4, "as many as are due")
-    names = {comm for _, _, comm in found.threads.values()}
-    expect("split" in names, f"names of threads: {names}")
+    check_family(home, expect, "cpu@999:timer", compile_guest(home, "split", "-O2"), .7)
 
 
 @cli.case
