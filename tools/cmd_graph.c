@@ -118,18 +118,18 @@ static void print_node(const struct tree_node *node)
 /* Nodes have numbers in the order of printing: a node's parent is the last one of a lesser depth. */
 static void print_object(const struct tree_node *node, uint64_t id, uint64_t parent)
 {
-	json_number(stdout, "{", "id", id);
+	emit_number(stdout, "{", "id", id);
 	if (node->depth)
-		json_number(stdout, ",", "parent", parent);
+		emit_number(stdout, ",", "parent", parent);
 	else
 		printf(",\"parent\":null");
-	json_number(stdout, ",", "depth", node->depth);
-	json_pair(stdout, ",", "function", node->function->name);
-	json_pair(stdout, ",", "module", node->function->module);
+	emit_number(stdout, ",", "depth", node->depth);
+	emit_pair(stdout, ",", "function", node->function->name);
+	emit_pair(stdout, ",", "module", node->function->module);
 	graph_json_figures(node->function, node->total_ns, node->self_ns, node->calls);
 	if (node->function->method != METHOD_SAMPLE) { /* nobody knows of single calls */
-		json_number(stdout, ",", "min_ns", node->min_ns);
-		json_number(stdout, ",", "max_ns", node->max_ns);
+		emit_number(stdout, ",", "min_ns", node->min_ns);
+		emit_number(stdout, ",", "max_ns", node->max_ns);
 	}
 	printf("}\n");
 }

@@ -218,8 +218,8 @@ static void refuse(const char *name, const char *why, bool json)
 	cli_say("%s", why);
 	if (!json)
 		return;
-	json_pair(stdout, "{", "name", name);
-	json_pair(stdout, ",", "error", why);
+	emit_pair(stdout, "{", "name", name);
+	emit_pair(stdout, ",", "error", why);
 	puts("}");
 }
 

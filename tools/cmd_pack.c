@@ -173,10 +173,10 @@ static void print(const struct packing *p, uint64_t before, uint64_t after)
 	char old[UNITS_TEXT], now[UNITS_TEXT];
 
 	if (p->json) {
-		json_pair(stdout, "{", "data", p->data);
-		json_number(stdout, ",", "files", p->files);
-		json_number(stdout, ",", "before_bytes", before);
-		json_number(stdout, ",", "after_bytes", after);
+		emit_pair(stdout, "{", "data", p->data);
+		emit_number(stdout, ",", "files", p->files);
+		emit_number(stdout, ",", "before_bytes", before);
+		emit_number(stdout, ",", "after_bytes", after);
 		printf("}\n");
 	} else if (p->files) {
 		printf("%s: %s became %s (%.0f %%)\n", p->data, units_bytes(old, before),

@@ -19,12 +19,12 @@ static void print_object(const struct place_session *s)
 {
 	const struct control *c = &s->control;
 
-	json_number(stdout, "{", "pid", (uint32_t)c->first_pid);
-	json_number(stdout, ",", "collector_pid", (uint32_t)c->collector_pid);
-	json_number(stdout, ",", "guardian_pid", (uint32_t)c->guardian_pid);
-	json_pair(stdout, ",", "dir", s->dir);
-	json_pair(stdout, ",", "command", c->command);
-	json_time(stdout, ",", "started", c->started_ns);
+	emit_number(stdout, "{", "pid", (uint32_t)c->first_pid);
+	emit_number(stdout, ",", "collector_pid", (uint32_t)c->collector_pid);
+	emit_number(stdout, ",", "guardian_pid", (uint32_t)c->guardian_pid);
+	emit_pair(stdout, ",", "dir", s->dir);
+	emit_pair(stdout, ",", "command", c->command);
+	emit_time(stdout, ",", "started", c->started_ns);
 	printf("}\n");
 }
 

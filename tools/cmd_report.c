@@ -26,38 +26,38 @@ struct report {
 /* Of samples, what was not measured is not there. */
 static void print_samples(const struct table_row *row)
 {
-	json_number(stdout, ",", "total_ns", row->total_ns);
-	json_number(stdout, ",", "self_ns", row->self_ns);
-	json_number(stdout, ",", "threads", row->threads);
-	json_pair(stdout, ",", "method", "sample");
-	json_number(stdout, ",", "samples", row->samples);
-	json_number(stdout, ",", "self_samples", row->self_samples);
+	emit_number(stdout, ",", "total_ns", row->total_ns);
+	emit_number(stdout, ",", "self_ns", row->self_ns);
+	emit_number(stdout, ",", "threads", row->threads);
+	emit_pair(stdout, ",", "method", "sample");
+	emit_number(stdout, ",", "samples", row->samples);
+	emit_number(stdout, ",", "self_samples", row->self_samples);
 	printf(",\"estimated\":true}\n");
 }
 
 static void print_object(const struct table_row *row)
 {
-	json_pair(stdout, "{", "function", row->function->name);
-	json_pair(stdout, ",", "module", row->function->module);
-	json_pair(stdout, ",", "file", row->function->file);
+	emit_pair(stdout, "{", "function", row->function->name);
+	emit_pair(stdout, ",", "module", row->function->module);
+	emit_pair(stdout, ",", "file", row->function->file);
 	if (row->function->line)
-		json_number(stdout, ",", "line", (uint64_t)row->function->line);
+		emit_number(stdout, ",", "line", (uint64_t)row->function->line);
 	else
 		printf(",\"line\":null");
 	if (row->sampled) {
 		print_samples(row);
 		return;
 	}
-	json_number(stdout, ",", "calls", row->calls);
-	json_number(stdout, ",", "total_ns", row->total_ns);
-	json_number(stdout, ",", "self_ns", row->self_ns);
-	json_number(stdout, ",", "min_ns", row->min_ns);
-	json_number(stdout, ",", "avg_ns", row->avg_ns);
-	json_number(stdout, ",", "p50_ns", row->p50_ns);
-	json_number(stdout, ",", "p99_ns", row->p99_ns);
-	json_number(stdout, ",", "max_ns", row->max_ns);
-	json_number(stdout, ",", "threads", row->threads);
-	json_pair(stdout, ",", "method", calls_method(row->function));
+	emit_number(stdout, ",", "calls", row->calls);
+	emit_number(stdout, ",", "total_ns", row->total_ns);
+	emit_number(stdout, ",", "self_ns", row->self_ns);
+	emit_number(stdout, ",", "min_ns", row->min_ns);
+	emit_number(stdout, ",", "avg_ns", row->avg_ns);
+	emit_number(stdout, ",", "p50_ns", row->p50_ns);
+	emit_number(stdout, ",", "p99_ns", row->p99_ns);
+	emit_number(stdout, ",", "max_ns", row->max_ns);
+	emit_number(stdout, ",", "threads", row->threads);
+	emit_pair(stdout, ",", "method", calls_method(row->function));
 	printf("}\n");
 }
 

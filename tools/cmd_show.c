@@ -40,13 +40,13 @@ static void json_settings(void)
 {
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
-		json_pair(stdout, i ? ",\n{" : "{", "key", s->key);
-		json_pair(stdout, ",", "option", s->option);
-		json_pair(stdout, ",", "metavar", s->metavar);
-		json_pair(stdout, ",", "variable", s->variable);
-		json_pair(stdout, ",", "default", s->preset);
-		json_pair(stdout, ",", "accepted", s->accepted);
-		json_pair(stdout, ",", "doc", s->doc);
+		emit_pair(stdout, i ? ",\n{" : "{", "key", s->key);
+		emit_pair(stdout, ",", "option", s->option);
+		emit_pair(stdout, ",", "metavar", s->metavar);
+		emit_pair(stdout, ",", "variable", s->variable);
+		emit_pair(stdout, ",", "default", s->preset);
+		emit_pair(stdout, ",", "accepted", s->accepted);
+		emit_pair(stdout, ",", "doc", s->doc);
 		printf(",\"repeatable\":%s}", s->repeatable ? "true" : "false");
 	}
 }
@@ -73,18 +73,18 @@ static void show_sinks(void)
 static void json_sinks(void)
 {
 	for (unsigned i = 0; i < SINK_KIND_NR; i++) {
-		json_pair(stdout, i ? ",\n{" : "{", "name", sink_rows[i].name);
-		json_pair(stdout, ",", "syntax", sink_rows[i].syntax);
-		json_pair(stdout, ",", "doc", sink_rows[i].doc);
+		emit_pair(stdout, i ? ",\n{" : "{", "name", sink_rows[i].name);
+		emit_pair(stdout, ",", "syntax", sink_rows[i].syntax);
+		emit_pair(stdout, ",", "doc", sink_rows[i].doc);
 		printf(",\"keys\":[");
 		const char *comma = "";
 		for (size_t k = 0; k < spec_key_count; k++) {
 			if (!(spec_keys[k].on & 1u << i))
 				continue;
 			printf("%s", comma);
-			json_pair(stdout, "{", "name", spec_keys[k].name);
-			json_pair(stdout, ",", "accepted", spec_keys[k].accepted);
-			json_pair(stdout, ",", "doc", spec_keys[k].doc);
+			emit_pair(stdout, "{", "name", spec_keys[k].name);
+			emit_pair(stdout, ",", "accepted", spec_keys[k].accepted);
+			emit_pair(stdout, ",", "doc", spec_keys[k].doc);
 			printf("}");
 			comma = ",";
 		}
@@ -101,8 +101,8 @@ static void show_formats(void)
 static void json_formats(void)
 {
 	for (size_t i = 0; i < format_count; i++) {
-		json_pair(stdout, i ? ",\n{" : "{", "name", format_rows[i].name);
-		json_pair(stdout, ",", "doc", format_rows[i].doc);
+		emit_pair(stdout, i ? ",\n{" : "{", "name", format_rows[i].name);
+		emit_pair(stdout, ",", "doc", format_rows[i].doc);
 		printf("}");
 	}
 }
@@ -119,12 +119,12 @@ static void show_hooks(void)
 static void json_hooks(void)
 {
 	for (unsigned i = 0; i < HOOKS; i++) {
-		json_pair(stdout, i ? ",\n{" : "{", "name", hooks[i].name);
-		json_pair(stdout, ",", "result", hooks[i].result);
-		json_pair(stdout, ",", "parameters", hooks[i].parameters);
-		json_pair(stdout, ",", "alias_of", hooks[i].alias_of);
+		emit_pair(stdout, i ? ",\n{" : "{", "name", hooks[i].name);
+		emit_pair(stdout, ",", "result", hooks[i].result);
+		emit_pair(stdout, ",", "parameters", hooks[i].parameters);
+		emit_pair(stdout, ",", "alias_of", hooks[i].alias_of);
 		if (hooks[i].when)
-			json_pair(stdout, ",", "resolved",
+			emit_pair(stdout, ",", "resolved",
 				  strcmp(hooks[i].when, "EARLY") == 0 ? "at start"
 								      : "at first call");
 		printf("}");
@@ -140,9 +140,9 @@ static void show_exports(void)
 static void json_exports(void)
 {
 	for (size_t i = 0; i < export_count; i++) {
-		json_pair(stdout, i ? ",\n{" : "{", "name", export_rows[i].name);
-		json_pair(stdout, ",", "suffix", export_rows[i].suffix);
-		json_pair(stdout, ",", "doc", export_rows[i].doc);
+		emit_pair(stdout, i ? ",\n{" : "{", "name", export_rows[i].name);
+		emit_pair(stdout, ",", "suffix", export_rows[i].suffix);
+		emit_pair(stdout, ",", "doc", export_rows[i].doc);
 		printf(",\"directory\":%s}", export_rows[i].ops->directory ? "true" : "false");
 	}
 }

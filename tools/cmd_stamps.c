@@ -169,25 +169,25 @@ static void put_json(const struct list *list, const struct timer_list *timers)
 		const struct stamp *s = &list->stamps[i];
 
 		fputs("{\"type\":\"stamp\"", stdout);
-		json_time(stdout, ",", "time", utc(s->time_ns));
-		json_number(stdout, ",", "step", s->step);
-		json_number(stdout, ",", "id", s->id);
+		emit_time(stdout, ",", "time", utc(s->time_ns));
+		emit_number(stdout, ",", "step", s->step);
+		emit_number(stdout, ",", "id", s->id);
 		fputs(",\"text\":", stdout);
 		export_json(stdout, list->texts + s->text, s->bytes);
 		printf(",\"pid\":%" PRId32 ",\"tid\":%" PRId32, s->pid, s->tid);
-		json_pair(stdout, ",", "comm", s->comm);
+		emit_pair(stdout, ",", "comm", s->comm);
 		puts("}");
 	}
 	for (size_t i = 0; i < timers->count; i++) {
 		const struct timer_figures *f = &timers->timers[i];
 
 		fputs("{\"type\":\"timer\"", stdout);
-		json_pair(stdout, ",", "timer", f->name);
+		emit_pair(stdout, ",", "timer", f->name);
 		figures_json(stdout, f);
 		if (f->last_count)
-			json_time(stdout, ",", "last_end", utc(f->end_ns));
+			emit_time(stdout, ",", "last_end", utc(f->end_ns));
 		printf(",\"pid\":%" PRId32, f->pid);
-		json_pair(stdout, ",", "comm", f->comm);
+		emit_pair(stdout, ",", "comm", f->comm);
 		puts("}");
 	}
 }

@@ -54,10 +54,10 @@ static void print_json_lost(const struct control *c)
 {
 	printf(",\"lost\":");
 	for (unsigned i = 0; i < LOST_NR; i++)
-		json_number(stdout, i ? "," : "{", lost_key(i), c->lost[i].messages);
+		emit_number(stdout, i ? "," : "{", lost_key(i), c->lost[i].messages);
 	printf("},\"lost_bytes\":");
 	for (unsigned i = 0; i < LOST_NR; i++)
-		json_number(stdout, i ? "," : "{", lost_key(i), c->lost[i].bytes);
+		emit_number(stdout, i ? "," : "{", lost_key(i), c->lost[i].bytes);
 	printf("}");
 }
 
@@ -72,15 +72,15 @@ static void print_json_sinks(const struct control *c)
 		if (!s.in_use)
 			continue;
 		printf("%s", comma);
-		json_pair(stdout, "{", "spec", s.spec);
-		json_pair(stdout, ",", "state", s.state);
-		json_pair(stdout, ",", "error", error_text(&s));
-		json_number(stdout, ",", "written_messages", s.written_frames);
-		json_number(stdout, ",", "written_bytes", s.written_bytes);
-		json_number(stdout, ",", "queued_bytes", s.queued_bytes);
-		json_number(stdout, ",", "lost_messages", s.lost_messages);
-		json_number(stdout, ",", "lost_bytes", s.lost_bytes);
-		json_number(stdout, ",", "reconnects", s.reconnects);
+		emit_pair(stdout, "{", "spec", s.spec);
+		emit_pair(stdout, ",", "state", s.state);
+		emit_pair(stdout, ",", "error", error_text(&s));
+		emit_number(stdout, ",", "written_messages", s.written_frames);
+		emit_number(stdout, ",", "written_bytes", s.written_bytes);
+		emit_number(stdout, ",", "queued_bytes", s.queued_bytes);
+		emit_number(stdout, ",", "lost_messages", s.lost_messages);
+		emit_number(stdout, ",", "lost_bytes", s.lost_bytes);
+		emit_number(stdout, ",", "reconnects", s.reconnects);
 		printf("}");
 		comma = ",";
 	}
@@ -91,21 +91,21 @@ static void print_json(const struct sight *sight)
 {
 	const struct control *c = sight->control;
 
-	json_number(stdout, "{", "pid", (uint32_t)c->first_pid);
-	json_number(stdout, ",", "collector_pid", (uint32_t)c->collector_pid);
-	json_number(stdout, ",", "guardian_pid", (uint32_t)c->guardian_pid);
-	json_pair(stdout, ",", "dir", sight->session->dir);
-	json_pair(stdout, ",", "command", c->command);
-	json_time(stdout, ",", "started", c->started_ns);
-	json_number(stdout, ",", "processes", c->process_count);
-	json_number(stdout, ",", "messages", c->messages);
-	json_number(stdout, ",", "bytes", c->message_bytes);
-	json_number(stdout, ",", "records", c->records);
-	json_pair(stdout, ",", "stack", level_name((enum level)c->stack));
+	emit_number(stdout, "{", "pid", (uint32_t)c->first_pid);
+	emit_number(stdout, ",", "collector_pid", (uint32_t)c->collector_pid);
+	emit_number(stdout, ",", "guardian_pid", (uint32_t)c->guardian_pid);
+	emit_pair(stdout, ",", "dir", sight->session->dir);
+	emit_pair(stdout, ",", "command", c->command);
+	emit_time(stdout, ",", "started", c->started_ns);
+	emit_number(stdout, ",", "processes", c->process_count);
+	emit_number(stdout, ",", "messages", c->messages);
+	emit_number(stdout, ",", "bytes", c->message_bytes);
+	emit_number(stdout, ",", "records", c->records);
+	emit_pair(stdout, ",", "stack", level_name((enum level)c->stack));
 	print_json_lost(c);
-	json_number(stdout, ",", "queue_depth", sight->waiting_bytes);
-	json_number(stdout, ",", "ring_bytes", sight->ring_bytes);
-	json_number(stdout, ",", "restarts", c->restarts);
+	emit_number(stdout, ",", "queue_depth", sight->waiting_bytes);
+	emit_number(stdout, ",", "ring_bytes", sight->ring_bytes);
+	emit_number(stdout, ",", "restarts", c->restarts);
 	print_json_sinks(c);
 	printf("}\n");
 }

@@ -81,12 +81,12 @@ static void print_side(const char *key, const struct table_row *row)
 		printf("null");
 		return;
 	}
-	json_number(stdout, "{", "calls", row->calls);
-	json_number(stdout, ",", "total_ns", row->total_ns);
-	json_number(stdout, ",", "self_ns", row->self_ns);
-	json_number(stdout, ",", "avg_ns", row->avg_ns);
-	json_number(stdout, ",", "p50_ns", row->p50_ns);
-	json_number(stdout, ",", "p99_ns", row->p99_ns);
+	emit_number(stdout, "{", "calls", row->calls);
+	emit_number(stdout, ",", "total_ns", row->total_ns);
+	emit_number(stdout, ",", "self_ns", row->self_ns);
+	emit_number(stdout, ",", "avg_ns", row->avg_ns);
+	emit_number(stdout, ",", "p50_ns", row->p50_ns);
+	emit_number(stdout, ",", "p99_ns", row->p99_ns);
 	printf("}");
 }
 
@@ -94,8 +94,8 @@ static void print_object(const struct pair *pair)
 {
 	const struct function *f = pair->function;
 
-	json_pair(stdout, "{", "function", f->name);
-	json_pair(stdout, ",", "module", f->module);
+	emit_pair(stdout, "{", "function", f->name);
+	emit_pair(stdout, ",", "module", f->module);
 	print_side("before", pair->before);
 	print_side("after", pair->after);
 	printf("}\n");

@@ -21,11 +21,11 @@ void figures_text(FILE *to, const struct timer_figures *f)
 
 void figures_json(FILE *to, const struct timer_figures *f)
 {
-	json_number(to, ",", "count", f->count);
-	json_number(to, ",", "total_ns", f->total_ns);
-	json_number(to, ",", "avg_ns", f->avg_ns);
-	json_number(to, ",", "min_ns", f->min_ns);
-	json_number(to, ",", "max_ns", f->max_ns);
+	emit_number(to, ",", "count", f->count);
+	emit_number(to, ",", "total_ns", f->total_ns);
+	emit_number(to, ",", "avg_ns", f->avg_ns);
+	emit_number(to, ",", "min_ns", f->min_ns);
+	emit_number(to, ",", "max_ns", f->max_ns);
 	fputs(",\"last_ns\":[", to);
 	for (unsigned i = 0; i < f->last_count; i++)
 		fprintf(to, "%s%" PRIu64, i ? "," : "", f->last_ns[i]);

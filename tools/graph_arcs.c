@@ -42,10 +42,10 @@ void graph_json_figures(const struct function *f, uint64_t total_ns, uint64_t se
 {
 	bool sampled = f->method == METHOD_SAMPLE;
 
-	json_pair(stdout, ",", "method", calls_method(f));
-	json_number(stdout, ",", sampled ? "samples" : "calls", calls);
-	json_number(stdout, ",", "total_ns", total_ns);
-	json_number(stdout, ",", "self_ns", self_ns);
+	emit_pair(stdout, ",", "method", calls_method(f));
+	emit_number(stdout, ",", sampled ? "samples" : "calls", calls);
+	emit_number(stdout, ",", "total_ns", total_ns);
+	emit_number(stdout, ",", "self_ns", self_ns);
 	if (sampled)
 		printf(",\"estimated\":true");
 }
@@ -101,8 +101,8 @@ static void json_list(const struct arcs *arcs, const struct function *f, bool ca
 		if ((callers ? arc->callee : arc->caller) != f)
 			continue;
 		printf("%s", comma);
-		json_pair(stdout, "{", "function", other ? other->name : NULL);
-		json_pair(stdout, ",", "module", other ? other->module : NULL);
+		emit_pair(stdout, "{", "function", other ? other->name : NULL);
+		emit_pair(stdout, ",", "module", other ? other->module : NULL);
 		graph_json_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls);
 		printf("}");
 		comma = ",";
@@ -112,8 +112,8 @@ static void json_list(const struct arcs *arcs, const struct function *f, bool ca
 
 static void json_around(const struct arcs *arcs, const struct arc *sum)
 {
-	json_pair(stdout, "{", "function", sum->callee->name);
-	json_pair(stdout, ",", "module", sum->callee->module);
+	emit_pair(stdout, "{", "function", sum->callee->name);
+	emit_pair(stdout, ",", "module", sum->callee->module);
 	graph_json_figures(sum->callee, sum->total_ns, sum->self_ns, sum->calls);
 	json_list(arcs, sum->callee, true);
 	json_list(arcs, sum->callee, false);
@@ -166,10 +166,10 @@ static int by_caller(const void *left, const void *right)
 
 static void json_arc(const struct arc *arc)
 {
-	json_pair(stdout, "{", "caller", arc->caller ? arc->caller->name : NULL);
-	json_pair(stdout, ",", "caller_module", arc->caller ? arc->caller->module : NULL);
-	json_pair(stdout, ",", "function", arc->callee->name);
-	json_pair(stdout, ",", "module", arc->callee->module);
+	emit_pair(stdout, "{", "caller", arc->caller ? arc->caller->name : NULL);
+	emit_pair(stdout, ",", "caller_module", arc->caller ? arc->caller->module : NULL);
+	emit_pair(stdout, ",", "function", arc->callee->name);
+	emit_pair(stdout, ",", "module", arc->callee->module);
 	graph_json_figures(arc->callee, arc->total_ns, arc->self_ns, arc->calls);
 	printf("}\n");
 }

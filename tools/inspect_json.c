@@ -12,12 +12,12 @@ static void put_bool(const char *key, bool value)
 
 static void put_number(const char *key, unsigned value)
 {
-	json_number(stdout, ",", key, value);
+	emit_number(stdout, ",", key, value);
 }
 
 static void put_text(const char *key, const char *value)
 {
-	json_pair(stdout, ",", key, value && *value ? value : NULL);
+	emit_pair(stdout, ",", key, value && *value ? value : NULL);
 }
 
 static void put_names(const char *key, const struct binary_name *names, unsigned bits)
@@ -29,7 +29,7 @@ static void put_names(const char *key, const struct binary_name *names, unsigned
 		if (!(bits & names->bit))
 			continue;
 		fputs(comma, stdout);
-		json_string(stdout, names->name);
+		emit_string(stdout, names->name);
 		comma = ",";
 	}
 	putchar(']');
@@ -44,7 +44,7 @@ static void put_hooks(const char *before, const char *key, const struct binary_h
 		if (!binary_hook_has(hooks, i))
 			continue;
 		fputs(comma, stdout);
-		json_string(stdout, binary_hook_name(i));
+		emit_string(stdout, binary_hook_name(i));
 		comma = ",";
 	}
 	putchar(']');
@@ -53,9 +53,9 @@ static void put_hooks(const char *before, const char *key, const struct binary_h
 static void put_syscalls(const char *key, const struct binary_syscalls *s)
 {
 	printf(",\"%s\":", key);
-	json_number(stdout, "{", "instructions", s->count);
-	json_number(stdout, ",", "writes", s->writes);
-	json_number(stdout, ",", "unknown", s->unknown);
+	emit_number(stdout, "{", "instructions", s->count);
+	emit_number(stdout, ",", "writes", s->writes);
+	emit_number(stdout, ",", "unknown", s->unknown);
 	printf(",\"certain\":%s}", s->unsure ? "false" : "true");
 }
 
@@ -64,7 +64,7 @@ static void put_libraries(const struct libraries_needed *needed)
 	fputs(",\"libraries\":[", stdout);
 	for (size_t i = 0; i < needed->count; i++) {
 		const struct library *l = needed->all[i];
-		json_pair(stdout, i ? ",{" : "{", "path", l->path);
+		emit_pair(stdout, i ? ",{" : "{", "path", l->path);
 		put_bool("libc", l->libc);
 		put_hooks(",", "hooks", &l->binary.hooks);
 		put_syscalls("system_calls", &l->binary.syscalls);
@@ -126,12 +126,12 @@ static void put_symbols(const struct inspect *i)
 
 void inspect_json(const struct inspect *i)
 {
-	json_pair(stdout, "{", "name", i->name);
+	emit_pair(stdout, "{", "name", i->name);
 	put_text("path", i->target.path);
 	fputs(",\"scripts\":[", stdout);
 	for (unsigned k = 0; k < i->target.script_count; k++) {
 		fputs(k ? "," : "", stdout);
-		json_string(stdout, i->target.scripts[k]);
+		emit_string(stdout, i->target.scripts[k]);
 	}
 	putchar(']');
 	put_text("program", i->target.subject);
@@ -144,7 +144,7 @@ void inspect_json(const struct inspect *i)
 	put_libraries(&i->needed);
 	for (unsigned k = 0; k < VERDICT_NR; k++) {
 		printf("%s\"%s\":", k ? "," : ",\"verdicts\":{", inspect_abilities[k]);
-		json_pair(stdout, "{", "verdict", verdict_answer_name(i->verdicts[k].answer));
+		emit_pair(stdout, "{", "verdict", verdict_answer_name(i->verdicts[k].answer));
 		put_text("reason", i->verdicts[k].why);
 		put_text("command", i->commands[k]);
 		putchar('}');

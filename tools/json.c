@@ -9,7 +9,7 @@
 
 #include "lib/format/escape.h"
 
-void json_string(FILE *to, const char *text)
+void emit_string(FILE *to, const char *text)
 {
 	enum { PIECE = 128 };
 	char buffer[PIECE * ESCAPE_JSON_MOST];
@@ -40,19 +40,19 @@ static void put_key(FILE *to, const char *before, const char *key)
 	fprintf(to, "%s\"%s\":", before, key);
 }
 
-void json_pair(FILE *to, const char *before, const char *key, const char *value)
+void emit_pair(FILE *to, const char *before, const char *key, const char *value)
 {
 	put_key(to, before, key);
-	json_string(to, value);
+	emit_string(to, value);
 }
 
-void json_number(FILE *to, const char *before, const char *key, uint64_t value)
+void emit_number(FILE *to, const char *before, const char *key, uint64_t value)
 {
 	put_key(to, before, key);
 	fprintf(to, "%" PRIu64, value);
 }
 
-void json_time(FILE *to, const char *before, const char *key, uint64_t time_ns)
+void emit_time(FILE *to, const char *before, const char *key, uint64_t time_ns)
 {
 	time_t second = (time_t)(time_ns / 1000000000);
 	char text[64] = "";
@@ -64,12 +64,12 @@ void json_time(FILE *to, const char *before, const char *key, uint64_t time_ns)
 	fprintf(to, "\"%s.%09" PRIu64 "Z\"", text, time_ns % 1000000000);
 }
 
-void json_strings(FILE *to, const char *before, const char *key, const char *list, size_t bytes)
+void emit_strings(FILE *to, const char *before, const char *key, const char *list, size_t bytes)
 {
 	fprintf(to, "%s\"%s\":[", before, key);
 	for (size_t at = 0; at < bytes; at += strlen(list + at) + 1) {
 		fputs(at ? "," : "", to);
-		json_string(to, list + at);
+		emit_string(to, list + at);
 	}
 	putc(']', to);
 }

@@ -13,32 +13,32 @@
 static void put_head(FILE *to, const char *type, int64_t time_ns)
 {
 	fprintf(to, "{\"type\":\"%s\"", type);
-	json_time(to, ",", "time", time_ns > 0 ? (uint64_t)time_ns : 0);
+	emit_time(to, ",", "time", time_ns > 0 ? (uint64_t)time_ns : 0);
 }
 
 static void put_thread(FILE *to, const struct trace_thread *thread)
 {
 	fprintf(to, ",\"pid\":%" PRId32 ",\"tid\":%" PRId32, thread->image->pid, thread->tid);
-	json_pair(to, ",", "comm", thread->comm);
+	emit_pair(to, ",", "comm", thread->comm);
 }
 
 static void put_function(FILE *to, const struct call *call)
 {
 	const struct function *f = call->function;
 
-	json_pair(to, ",", "function", f->name);
-	json_pair(to, ",", "module", f->module);
+	emit_pair(to, ",", "function", f->name);
+	emit_pair(to, ",", "module", f->module);
 	if (f->file) {
-		json_pair(to, ",", "file", f->file);
+		emit_pair(to, ",", "file", f->file);
 		fprintf(to, ",\"line\":%d", f->line);
 	}
-	json_number(to, ",", "depth", call->depth);
+	emit_number(to, ",", "depth", call->depth);
 	if (call->before)
 		fputs(",\"before\":true", to);
 	if (call->arguments)
-		json_pair(to, ",", "arguments", call->arguments);
+		emit_pair(to, ",", "arguments", call->arguments);
 	if (call->result)
-		json_pair(to, ",", "result", call->result);
+		emit_pair(to, ",", "result", call->result);
 }
 
 static void enter(void *arg, const struct trace_thread *thread, struct call *call)
@@ -59,10 +59,10 @@ static void leave(void *arg, const struct trace_thread *thread, struct call *cal
 	put_head(r->to, "leave", call->end_ns);
 	put_thread(r->to, thread);
 	put_function(r->to, call);
-	json_number(r->to, ",", "total_ns", (uint64_t)total);
-	json_number(r->to, ",", "self_ns",
+	emit_number(r->to, ",", "total_ns", (uint64_t)total);
+	emit_number(r->to, ",", "self_ns",
 		    total > call->below_ns ? (uint64_t)(total - call->below_ns) : 0);
-	json_pair(r->to, ",", "end", replay_end(call));
+	emit_pair(r->to, ",", "end", replay_end(call));
 	fputs("}\n", r->to);
 }
 
@@ -74,7 +74,7 @@ static void put_chain(FILE *to, const struct call *innermost)
 	fputs(",\"inside\":[", to);
 	for (const struct call *c = innermost; c && count < MOST; c = c->caller) {
 		fputs(count++ ? "," : "", to);
-		json_string(to, c->function->name);
+		emit_string(to, c->function->name);
 	}
 	putc(']', to);
 }
@@ -99,11 +99,11 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 		return;
 	put_head(to, names[mark->kind], mark->time_ns);
 	if (mark->kind == MARK_MESSAGE) {
-		json_pair(to, ",", "level", mark->level ? mark->level : "info");
+		emit_pair(to, ",", "level", mark->level ? mark->level : "info");
 		put_text(to, "msg", mark);
-		json_pair(to, ",", "source", mark->source ? mark->source : "");
+		emit_pair(to, ",", "source", mark->source ? mark->source : "");
 		if (mark->stack_bytes)
-			json_strings(to, ",", "stack", mark->stack, mark->stack_bytes);
+			emit_strings(to, ",", "stack", mark->stack, mark->stack_bytes);
 	}
 	if (thread)
 		put_thread(to, thread);
@@ -111,26 +111,26 @@ static void mark(void *arg, const struct trace_thread *thread, const struct mark
 		fprintf(to, ",\"pid\":%" PRId32 ",\"tid\":%" PRId32, mark->pid, mark->tid);
 	switch (mark->kind) {
 	case MARK_STAMP:
-		json_number(to, ",", "id", mark->id);
-		json_number(to, ",", "step", mark->step);
+		emit_number(to, ",", "id", mark->id);
+		emit_number(to, ",", "step", mark->step);
 		put_text(to, "text", mark);
 		break;
 	case MARK_TIMER:
 		put_text(to, "timer", mark);
-		json_number(to, ",", "number", mark->id);
-		json_number(to, ",", "took_ns", mark->took_ns);
+		emit_number(to, ",", "number", mark->id);
+		emit_number(to, ",", "took_ns", mark->took_ns);
 		if (mark->timer)
 			figures_json(to, mark->timer);
 		break;
 	case MARK_GAP:
-		json_number(to, ",", "records", mark->id);
-		json_pair(to, ",", "reason", replay_gap(mark));
+		emit_number(to, ",", "records", mark->id);
+		emit_pair(to, ",", "reason", replay_gap(mark));
 		break;
-	case MARK_FIBER: json_number(to, ",", "number", mark->id); break;
+	case MARK_FIBER: emit_number(to, ",", "number", mark->id); break;
 	case MARK_DEATH: put_chain(to, innermost); break;
 	case MARK_MUTED:
 		put_text(to, "function", mark);
-		json_number(to, ",", "calls", mark->id);
+		emit_number(to, ",", "calls", mark->id);
 		break;
 	default: break;
 	}

@@ -15,14 +15,14 @@
 
 static void print_object(const struct message *m)
 {
-	json_time(stdout, "{", "time", m->time_ns > 0 ? (uint64_t)m->time_ns : 0);
-	json_pair(stdout, ",", "level", m->level);
-	json_pair(stdout, ",", "msg", m->text);
-	json_pair(stdout, ",", "source", m->source);
+	emit_time(stdout, "{", "time", m->time_ns > 0 ? (uint64_t)m->time_ns : 0);
+	emit_pair(stdout, ",", "level", m->level);
+	emit_pair(stdout, ",", "msg", m->text);
+	emit_pair(stdout, ",", "source", m->source);
 	printf(",\"pid\":%" PRId32 ",\"tid\":%" PRId32, m->pid, m->tid);
-	json_pair(stdout, ",", "comm", m->comm);
+	emit_pair(stdout, ",", "comm", m->comm);
 	if (m->stack_bytes)
-		json_strings(stdout, ",", "stack", m->stack, m->stack_bytes);
+		emit_strings(stdout, ",", "stack", m->stack, m->stack_bytes);
 	puts("}");
 }
 
