@@ -243,6 +243,12 @@ static bool over(struct collector *c)
 	return !watch_find_more(&c->watch, st.st_dev, st.st_ino);
 }
 
+/* Who spoke and ended while we looked has left something in the ring. */
+static bool over_and_read(struct collector *c, enum reader_found *found)
+{
+	return over(c) && round_drain(c, found) == 0 && *found == READER_NOTHING;
+}
+
 static uint64_t exit_timeout(const struct collector *c)
 {
 	return sooner(c->session.control->exit_timeout_ns, EXIT_MOST_NS);
@@ -363,14 +369,17 @@ static void collect(struct collector *c, int *guardian)
 			reopen(c);
 		if (c->end_ns && (c->caught_up || c->now_ns >= c->end_ns))
 			return;
+		/* Where nothing is left to be sent, the end lets go of the console, too: one look at all
+		 * processes, and no other guardian. */
+		if (found == READER_NOTHING && !c->in_hand && !records && all_delivered(c) &&
+		    over_and_read(c, &found))
+			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING &&
 		    !tap_attached())
 			release_console_if_last(c, guardian);
 		if (c->look_at_polled && c->caught_up && !c->watch.ended_count)
 			stop_polling(c);
-		/* Who spoke and ended while we looked has left something in the ring. */
-		if (found == READER_NOTHING && !c->in_hand && !records && over(c) &&
-		    round_drain(c, &found) == 0 && found == READER_NOTHING)
+		if (found == READER_NOTHING && !c->in_hand && !records && over_and_read(c, &found))
 			return;
 		if (records)
 			busy_ns = c->now_ns;

@@ -188,7 +188,10 @@ void setup_tell_clock(const struct collector *c)
 
 int setup_open(struct collector *c, const struct collect_plan *plan)
 {
-	*c = (struct collector){ .plan = plan, .ring_fd = -1 };
+	if (c->plan) /* it was in use; the pages of a new one are clean, and most stay untouched */
+		memset(c, 0, sizeof *c);
+	c->plan = plan;
+	c->ring_fd = -1;
 	raise_limits();
 	int error = join(c);
 	if (!error && chdir("/") != 0)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,36 +16,12 @@
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
-#include "lib/base/testpoint.h"
 #include "lib/session/process.h"
 
-enum { FIRST_SIZE = 64, EVENTS = 64, TELL_AGAIN_NS = 2000000, NEWER_MOST = 4096 };
+enum { FIRST_SIZE = 64, EVENTS = 64, NEWER_MOST = 4096 };
 enum { DOUBT_NS = 1000000000 };
 enum { PID_MOST = 1 << 22, SPARE_FDS = 64 /* sinks open files and connections */ };
 enum { FOREIGN_MOST = 4096 /* nothing tells when they end, and anybody may claim to be one */ };
-
-/* ---- the thread that waits ---------------------------------------------------------------------- */
-
-static void *wait_for_events(void *argument)
-{
-	struct watch *w = argument;
-	struct pollfd poll_epoll = { .fd = w->epoll, .events = POLLIN };
-
-	for (;;) {
-		if (poll(&poll_epoll, 1, -1) <= 0)
-			continue;
-		if (poll_epoll.revents & POLLNVAL)
-			return NULL;
-		TESTPOINT(watch_woken);
-		atomic_store(&w->pending, 1);
-		/* The collector may be about to sleep just now: until it has heard, it is told again. */
-		while (atomic_load(&w->pending) && !atomic_load(&w->closing)) {
-			ring_poke(w->ring);
-			if (sysio_futex_wait(&w->pending, 1, TELL_AGAIN_NS) == -ETIMEDOUT)
-				ring_rouse(w->ring);
-		}
-	}
-}
 
 int watch_open(struct watch *w, struct ring *ring)
 {
@@ -70,35 +45,13 @@ int watch_open(struct watch *w, struct ring *ring)
 	return 0;
 }
 
-int watch_start(struct watch *w)
-{
-	pthread_attr_t attributes;
-	sigset_t all, before;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 64 << 10);
-	/* Signals are for the collector's own thread: its sleep is what they must end. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	int error = pthread_create(&w->thread, &attributes, wait_for_events, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	w->running = error == 0;
-	return -error;
-}
-
 void watch_close(struct watch *w)
 {
-	if (w->running) {
-		pthread_cancel(w->thread);
-		atomic_store(&w->closing, true);
-		atomic_store(&w->pending, 0);
-		sysio_futex_wake(&w->pending, 1);
-		pthread_join(w->thread, NULL);
-	}
 	for (uint32_t i = 0; i < w->size; i++)
 		if (w->table[i].pid && w->table[i].pidfd >= 0)
 			close(w->table[i].pidfd);
+	if (w->running)
+		watch_stop(w);
 	free(w->table);
 	close(w->epoll);
 	w->table = NULL;
@@ -410,18 +363,24 @@ static bool is_hark(pid_t pid, const struct stat *program)
 	return stat(path, &st) == 0 && st.st_dev == program->st_dev && st.st_ino == program->st_ino;
 }
 
-static int adopt(void *argument, pid_t pid)
+static void adopt(struct search *s, pid_t pid)
 {
-	struct search *s = argument;
-
-	if (!process_maps(pid, s->device, s->inode) || is_hark(pid, &s->program))
-		return 0;
+	if (is_hark(pid, &s->program))
+		return;
 	struct watched *p = slot_of(s->watch, (uint32_t)pid);
 	if (!p->pid)
 		p = add(s->watch, (uint32_t)pid, false);
 	if (p)
 		watch_believe(s->watch, p);
 	s->found = s->found || !p || !p->ended;
+}
+
+static int look_at(void *argument, int proc, pid_t pid)
+{
+	struct search *s = argument;
+
+	if (process_maps_at(proc, pid, s->device, s->inode))
+		adopt(s, pid);
 	return 0;
 }
 
@@ -433,7 +392,7 @@ static void adopt_newer(struct search *s, pid_t known)
 		if (newest - known > NEWER_MOST)
 			known = newest - NEWER_MOST;
 		for (pid_t pid = known + 1; pid <= newest; pid++)
-			if (process_leads(pid))
+			if (process_leads(pid) && process_maps(pid, s->device, s->inode))
 				adopt(s, pid);
 	}
 }
@@ -445,7 +404,7 @@ bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
 	if (stat("/proc/self/exe", &s.program) != 0)
 		return false;
 	pid_t known = process_newest();
-	process_each(adopt, &s);
+	process_each(look_at, &s);
 	if (known > 0)
 		adopt_newer(&s, known);
 	return s.found;

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/base/sysio.h"
 #include "lib/session/session.h"
 
@@ -220,20 +221,23 @@ int place_read(const char *dir, struct place_session *session)
 static int names_in(int dirfd, char (**names)[64])
 {
 	int count = 0;
-	char(*list)[64] = calloc(SESSIONS_MOST, sizeof *list);
-	DIR *d = list ? fdopendir(dirfd) : NULL;
+	DIR *d = fdopendir(dirfd);
 	struct dirent *entry;
 
+	*names = NULL;
 	if (!d) {
-		free(list);
 		close(dirfd);
 		return -ENOMEM;
 	}
-	while (count < SESSIONS_MOST && (entry = readdir(d)))
-		if (entry->d_name[0] != '.' && strlen(entry->d_name) < sizeof *list)
-			strcpy(list[count++], entry->d_name);
+	while (count < SESSIONS_MOST && (entry = readdir(d))) {
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof **names)
+			continue;
+		char(*grown)[64] = array_grown(*names, (size_t)count, sizeof **names);
+		if (!grown)
+			break;
+		strcpy((*names = grown)[count++], entry->d_name);
+	}
 	closedir(d);
-	*names = list;
 	return count;
 }
 
@@ -256,11 +260,8 @@ int place_each(place_visit visit, void *arg)
 		char(*names)[64];
 		int fd = candidate(i, path) ? open_private(path, false) : -1;
 		int count = fd >= 0 ? names_in(fd, &names) : 0;
-		if (count <= 0) {
-			if (count == 0 && fd >= 0)
-				free(names);
+		if (count <= 0)
 			continue;
-		}
 		qsort(names, (size_t)count, sizeof *names, by_name);
 		for (int k = 0; k < count && !result; k++) {
 			char dir[PLACE_PATH + 72];

@@ -102,23 +102,64 @@ int process_comm(pid_t pid, char comm[16])
 	return 0;
 }
 
+static bool line_shows(const char *line, uint64_t device, uint64_t inode)
+{
+	unsigned major_number, minor_number;
+	unsigned long long node;
+
+	return sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &node) == 3 &&
+	       node == inode && makedev(major_number, minor_number) == device;
+}
+
+/* A look at all processes reads this file of each: no stream, and little that is parsed. Where a line
+ * is longer than the buffer, only its beginning is one. */
+static bool maps_show(int fd, uint64_t device, uint64_t inode)
+{
+	char text[4096];
+	size_t used = 0;
+	bool begins = true;
+	ssize_t n;
+
+	while ((n = read(fd, text + used, sizeof text - 1 - used)) > 0) {
+		char *at = text, *end;
+		text[used += (size_t)n] = 0;
+		for (; (end = memchr(at, '\n', used)); begins = true, at = end) {
+			used -= (size_t)(++end - at);
+			if (begins && line_shows(at, device, inode))
+				return true;
+		}
+		if (used == sizeof text - 1) {
+			begins = false;
+			used = 0;
+		}
+		memmove(text, at, used);
+	}
+	return false;
+}
+
+static bool maps_of(int directory, const char *path, uint64_t device, uint64_t inode)
+{
+	int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool found = maps_show(fd, device, inode);
+	close(fd);
+	return found;
+}
+
 bool process_maps(pid_t pid, uint64_t device, uint64_t inode)
 {
-	char path[PROCESS_PATH], line[1024];
-	bool found = false;
+	char path[PROCESS_PATH];
 
-	FILE *maps = process_path(pid, "maps", path) == 0 ? fopen(path, "re") : NULL;
-	if (!maps)
-		return false;
-	while (!found && fgets(line, sizeof line, maps)) {
-		unsigned major_number, minor_number;
-		unsigned long long node;
-		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number,
-			   &node) == 3)
-			found = node == inode && makedev(major_number, minor_number) == device;
-	}
-	fclose(maps);
-	return found;
+	return process_path(pid, "maps", path) == 0 && maps_of(AT_FDCWD, path, device, inode);
+}
+
+bool process_maps_at(int proc, pid_t pid, uint64_t device, uint64_t inode)
+{
+	char path[PROCESS_PATH];
+
+	snprintf(path, sizeof path, "%d/maps", pid);
+	return maps_of(proc, path, device, inode);
 }
 
 bool process_hides(pid_t pid)
@@ -176,7 +217,7 @@ bool process_leads(pid_t pid)
 	return fd >= 0;
 }
 
-int process_each(int (*visit)(void *arg, pid_t pid), void *arg)
+int process_each(int (*visit)(void *arg, int proc, pid_t pid), void *arg)
 {
 	struct dirent *entry;
 	int result = 0;
@@ -189,11 +230,9 @@ int process_each(int (*visit)(void *arg, pid_t pid), void *arg)
 	if (!proc)
 		return -errno;
 	while (!result && (entry = readdir(proc))) {
-		struct stat st;
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid > 0 && fstatat(dirfd(proc), entry->d_name, &st, 0) == 0 &&
-		    (st.st_uid == geteuid() || geteuid() == 0))
-			result = visit(arg, pid);
+		if (pid > 0)
+			result = visit(arg, dirfd(proc), pid);
 	}
 	closedir(proc);
 	return result;

@@ -25,6 +25,8 @@ int process_comm(pid_t pid, char comm[16]);
 	/* 0 or -errno */
 bool process_maps(pid_t pid, uint64_t device, uint64_t inode);
 	/* Whether that file is in its address space. False where we may not look. */
+bool process_maps_at(int proc, pid_t pid, uint64_t device, uint64_t inode);
+	/* The same below a /proc that is ours: a descriptor that process_each() hands out. */
 bool process_hides(pid_t pid);
 	/* Whether it is of our user and does not let us look at its address space all the same. */
 bool process_holds(pid_t pid, uint64_t device, uint64_t inode);
@@ -33,7 +35,7 @@ pid_t process_newest(void);
 	/* The number that was given last in this pid namespace, to a process or thread; -1: unknown. */
 bool process_leads(pid_t pid);
 	/* Whether that is a process, and no thread of one or nothing. */
-int process_each(int (*visit)(void *arg, pid_t pid), void *arg);
-	/* Every process of this user, in no order, until visit returns other than 0. */
+int process_each(int (*visit)(void *arg, int proc, pid_t pid), void *arg);
+	/* Every process, in no order, until visit returns other than 0. proc: /proc, for openat(). */
 
 #endif

@@ -199,13 +199,13 @@ static void expect_objects(const char *name, bool killed)
 /* ---- the end -------------------------------------------------------------------------------------- */
 
 /* Collectors and guardians are nobody's children: they are known by their command line. */
-static int visit(void *argument, pid_t pid)
+static int visit(void *argument, int proc, pid_t pid)
 {
 	char path[32], line[512];
 	unsigned *found = argument;
 
-	snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "%d/cmdline", pid);
+	int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, line, sizeof line) : 0;
 	if (fd >= 0)
 		close(fd);

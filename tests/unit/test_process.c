@@ -24,11 +24,11 @@ enum {
 	UNABLE = 255, /* no namespace to be had */
 };
 
-static int count(void *arg, pid_t pid)
+static int find_us(void *arg, int proc, pid_t pid)
 {
-	(void)pid;
-	++*(int *)arg;
-	return 0;
+	const struct stat *st = arg;
+
+	return pid == getpid() && process_maps_at(proc, pid, st->st_dev, st->st_ino);
 }
 
 /* What there is to be known of the process with our number: its program is mapped, and it has a
@@ -38,14 +38,13 @@ static int known(void)
 	const pid_t pid = getpid();
 	char path[PROCESS_PATH], comm[16];
 	struct stat st;
-	int visited = 0;
 
 	int fd = open("/proc/self/exe", O_RDONLY);
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return HIDES;
 	int result = PATH * (process_path(pid, "stat", path) == 0) |
 		     START * (process_start(pid) != 0) | LIVES * !process_is_zombie(pid) |
-		     EACH * (process_each(count, &visited) == 0 && visited > 0) |
+		     EACH * (process_each(find_us, &st) == 1) |
 		     COMM * (process_comm(pid, comm) == 0) |
 		     MAPS * process_maps(pid, st.st_dev, st.st_ino) |
 		     HOLDS * process_holds(pid, st.st_dev, st.st_ino) | HIDES * process_hides(pid);
