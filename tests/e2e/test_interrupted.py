@@ -33,7 +33,7 @@ def state_of(pid):
 def at_point(point, home, expect):
     """Killed there, its record alone is lost and counted; stopped there, it holds nobody up, and when
     it goes on its message arrives, once and whole."""
-    session = Session(home, hark=TESTING)
+    session = Session(home, "--ring", "256K", hark=TESTING)
     session.do("echo the first >&2")
     session.wait_for("the first")
     # its JOIN is the first passing, "before" the second
@@ -53,13 +53,13 @@ def at_point(point, home, expect):
         delays.append(session.wait_for(f"past the stopped {i}"))
     expect(sorted(delays)[len(delays) // 2] < HELD_UP and max(delays) < GENEROUS * HELD_UP,
            f"held up for {delays}")
-    session.do("for i in $(seq 20000); do echo \"line $i of many, to fill the ring with\" >&2; done")
+    session.do("for i in $(seq 5000); do echo \"line $i of many, to fill the ring with\" >&2; done")
     os.kill(pid, signal.SIGCONT)
     session.do(f"wait {pid}; echo the last >&2")
     session.wait_for("the last")
     expect.same(session.end(), 0, "exit status")
     texts = session.texts()
-    many = [f"line {i} of many, to fill the ring with" for i in range(1, 20001)]
+    many = [f"line {i} of many, to fill the ring with" for i in range(1, 5001)]
     expect([t for t in texts if t.startswith("line ")] == many, "the others' messages")
     expected = {"before": 2, "cut": 2 if point == "ring_committed" else 1, "after": 1}
     expect.same({t: texts.count(t) for t in expected}, expected, "of the killed and the stopped")

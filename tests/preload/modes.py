@@ -71,7 +71,7 @@ class Public(Mode):
     environment = {"HARK_TESTPOINT": "stdio_public:on"}
     hark = os.path.join(BUILD, "testing", "hark")
     daily = "stdio", "stdio_unlocked", "stdio_wide", "lastwords"
-    turns = 2
+    turns = 4
 
 
 class Joined(Mode):

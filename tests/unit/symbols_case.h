@@ -20,6 +20,14 @@ enum { SYMBOLS_CASE_MOST = 20000, SYMBOLS_CASE_NAME = 2000 };
 #define SYMBOLS_CASE(test) \
 	cmocka_unit_test_setup_teardown(test, symbols_case_enter, symbols_case_leave)
 
+/* make check EVERY=1: all combinations, also those that others stand for */
+static inline bool every(void)
+{
+	const char *said = getenv("EVERY");
+
+	return said && *said;
+}
+
 struct nm_symbol {
 	uint64_t offset, bytes;
 	char type, name[SYMBOLS_CASE_NAME];

@@ -283,7 +283,8 @@ static void S8_stripped_by_unwind_tables(void **state)
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		if (system(c ? "command -v clang >/dev/null" : "true") != 0)
 			continue;
-		for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		size_t most = c == 0 || every() ? sizeof ways / sizeof *ways : 1;
+		for (size_t i = 0; i < most; i++) {
 			run("%s -w %s -o p p.c", compilers[c], ways[i]);
 			read_nm("p", "--no-demangle");
 			assert_true(nm_count >= 200);

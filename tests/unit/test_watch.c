@@ -3,7 +3,7 @@
  */
 #include "tests/unit/watch_case.h"
 
-enum { CROWD = 2000, OTHERS = 0x400000 /* the largest pid that there can be */ };
+enum { CROWD = 600, OTHERS = 0x400000 /* the largest pid that there can be */ };
 
 /* Each can be found from where its number leads. */
 static void expect_sound_table(void)

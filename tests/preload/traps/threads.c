@@ -17,7 +17,7 @@
 
 #include "tests/preload/case.h"
 
-enum { ROUNDS = 200, THREADS = 4, CHILDREN = 60, ENOUGH = 5 };
+enum { ROUNDS = 200, THREADS = 4, CHILDREN = 30, ENOUGH = 5 };
 
 static void say(const char *text)
 {
