@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # limit: 400
-# alone
 """Nothing lost: a program talks with four threads while hark's processes are killed under it.
 
     test_nothing_lost.py [--seed N] [--rounds N] [--messages N] [PATTERN...]
@@ -109,7 +108,7 @@ def rounds(args, seconds):
     kinds = [k for k in KINDS + LOSSES if traps.chosen(__file__, k.kind, args.patterns)]
     long = seconds >= 10
     count = args.rounds or (100 if long else len(kinds))
-    messages = args.messages or (250000 if long else 20000)
+    messages = args.messages or (250000 if long else 12000)
     started = time.monotonic()
     number = 0
     while number < count or (not args.rounds and long and time.monotonic() - started < seconds):
