@@ -203,6 +203,23 @@ static enum cli_found take_value(struct cli *cli, const char *metavar, const cha
 	return CLI_OPTION;
 }
 
+/* Where the table shows a DIR beside --data, a word is its value, once. */
+static enum cli_found word(struct cli *cli)
+{
+	bool takes = !cli->words && strstr(cli->command->arguments, "[DIR]");
+
+	for (size_t i = 0; takes && i < cli_option_count; i++) {
+		const struct cli_option *o = &cli_options[i];
+		if (strcmp(o->command, cli->command->name) != 0 || strcmp(o->option, "--data") != 0)
+			continue;
+		cli->words = 1;
+		cli->option = o->option;
+		cli->setting = NULL;
+		return CLI_OPTION;
+	}
+	return CLI_WORD;
+}
+
 enum cli_found cli_next(struct cli *cli)
 {
 	const char *given = *cli->next;
@@ -216,7 +233,7 @@ enum cli_found cli_next(struct cli *cli)
 	}
 	cli->value = given;
 	if (cli->words_only || given[0] != '-' || given[1] == '\0')
-		return CLI_WORD;
+		return word(cli);
 	if (strcmp(given, "--help") == 0 || strcmp(given, "-h") == 0) {
 		cli_help(cli->command);
 		exit(fflush(stdout) == 0 ? 0 : CLI_FAILED);

@@ -43,6 +43,7 @@ struct cli {
 	const struct cli_command *command;
 	char **next;          /* the first argument that was not looked at */
 	bool words_only;      /* behind -- */
+	unsigned words;       /* that were taken for --data's value */
 	const char *option;   /* CLI_OPTION: its name, as in the table */
 	const struct setting *setting; /* CLI_OPTION: its row in settings.def; NULL: it has none */
 	const char *value;    /* CLI_OPTION: NULL for a flag; CLI_WORD: the word */

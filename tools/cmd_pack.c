@@ -17,6 +17,7 @@
 #include "tools/cmds.h"
 #include "tools/data.h"
 #include "tools/json.h"
+#include "tools/show_as.h"
 #include "tools/progress.h"
 #include "tools/units.h"
 
@@ -234,11 +235,8 @@ int cmd_pack(struct cli *cli)
 	while ((found = cli_next(cli)) != CLI_END) {
 		if (found == CLI_WRONG)
 			return CLI_FAILED;
-		if (found == CLI_WORD) {
-			cli_say("pack takes no \"%s\"; the trace is named by --data DIR",
-				cli->value);
-			return CLI_FAILED;
-		}
+		if (found == CLI_WORD)
+			return show_as_unknown(cli);
 		if (strcmp(cli->option, "--data") == 0)
 			p.data = cli->value;
 		else if (strcmp(cli->option, "--json") == 0)

@@ -147,7 +147,8 @@ def damaged(home, expect):
 @cli.case
 def refusals(home, expect):
     expect.refused(home.run("pack"), 125, "hark.data", "hark run --stamp trace")
-    expect.refused(home.run("pack", "there"), 125, "there", "--data")
+    expect.refused(home.run("pack", "there"), 125, "there", "hark run --stamp trace")
+    expect.refused(home.run("pack", "there", "here"), 125, "here", "--help")
     os.mkdir(os.path.join(home.top, "hark.data"))
     home.file("hark.data/trace", "hark-trace=7\nmode=trace\n")
     expect.refused(home.run("pack"), 125, "version 7")

@@ -151,6 +151,26 @@ static void only_json_and_a_word(void **state)
 	assert_non_null(strstr(said(), "ps does not understand \"1\""));
 }
 
+static void a_trace_by_a_word(void **state)
+{
+	struct cli cli = walk("report", WORDS("d", "--messages", "e"));
+
+	(void)state;
+	assert_int_equal(cli_next(&cli), CLI_OPTION);
+	assert_string_equal(cli.option, "--data");
+	assert_string_equal(cli.value, "d");
+	assert_null(cli.setting);
+	assert_int_equal(cli_next(&cli), CLI_OPTION);
+	assert_string_equal(cli.option, "--messages");
+	assert_int_equal(cli_next(&cli), CLI_WORD);
+	cli = walk("snapshot", WORDS("12"));
+	assert_int_equal(cli_next(&cli), CLI_WORD); /* a process */
+	cli = walk("salvage", WORDS("d"));
+	assert_int_equal(cli_next(&cli), CLI_WORD); /* no trace */
+	cli = walk("run", WORDS("d"));
+	assert_int_equal(cli_next(&cli), CLI_WORD);
+}
+
 static void numbers(void **state)
 {
 	struct cli cli = walk("collect", WORDS("--deep-fd", "7"));
@@ -255,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_flag_may_say_no),
 		cmocka_unit_test(misspelt),
 		cmocka_unit_test(only_json_and_a_word),
+		cmocka_unit_test(a_trace_by_a_word),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(says_it_harmlessly),
 		cmocka_unit_test(nobody_listens),
