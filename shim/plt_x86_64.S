@@ -68,7 +68,9 @@ plt_stubs:
 
 	.macro	save_vectors	cfa
 	push	%rbp
-	.cfi_rel_offset %rbp, 0
+	.cfi_adjust_cfa_offset 8
+	.cfi_escape 0x10, 6, 3		/* DW_CFA_expression of %rbp: what .cfi_rel_offset says, */
+	.cfi_escape 0x08, \cfa, 0x1c	/*  const1u minus; but that takes no CFA that is off by 4 */
 	mov	%rsp, %rbp
 	.cfi_def_cfa %rbp, \cfa
 	and	$-64, %rsp
@@ -149,8 +151,10 @@ entry:
  * To an unwinder this is a frame of no size, in the midst of two others: what it finds as the return address of
  * the function that was called. Where that frame returns to, it computes with the expression below; that
  * is all it needs, whoever it is (libgcc for exceptions and for threads that are cancelled, gdb, libunwind).
+ * Its CFA is off by 4, so that no other frame has the same: libgcc knows the frame that catches an exception
+ * by the CFA of the one below, and aborts where a frame that catches nothing seems to be it.
  *
- *	slot = CFA - 8			where the return address was, and now one of these is
+ *	slot = CFA - 12			where the return address was, and now one of these is
  *	at = *slot			which of them: its first instruction is lea plt_owners[n], %r11
  *	stack = *(at + 7 + the four bytes at (at + 3))
  *	f = stack->top;
@@ -160,7 +164,7 @@ entry:
 	.macro	true_return
 	.cfi_escape 0x10, 16, 40	/* DW_CFA_expression of the return address, bytes: */
 	.cfi_escape 0x12		/*  dup: libgcc cannot pick the lowest of a stack */
-	.cfi_escape 0x38, 0x1c		/*  lit8 minus: slot */
+	.cfi_escape 0x3c, 0x1c		/*  lit12 minus: slot */
 	.cfi_escape 0x12, 0x06		/*  dup deref: at */
 	.cfi_escape 0x12, 0x23, 3	/*  dup plus_uconst 3 */
 	.cfi_escape 0x94, 4		/*  deref_size 4 */
@@ -170,7 +174,8 @@ entry:
 
 	.p2align 6
 	.cfi_startproc simple
-	.cfi_def_cfa %rsp, 0
+	.cfi_def_cfa %rsp, 4
+	.cfi_escape 0x16, 7, 2, 0x34, 0x1c /* DW_CFA_val_expression of %rsp: lit4 minus */
 	true_return
 	nop				/* unwinders look at the byte before a return address */
 	.p2align 4
@@ -215,7 +220,7 @@ exit:
 	jmp	*%r11
 6:	.cfi_restore_state
 	.cfi_remember_state
-	save_vectors 56
+	save_vectors 60
 	lea	48(%rbp), %rdi
 	mov	8(%rbp), %rsi
 	call	plt_leave_slowly

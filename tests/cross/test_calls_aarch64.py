@@ -105,8 +105,9 @@ def exceptions(home, expect):
     """They find their way by our unwind tables."""
     if not shutil.which(GXX):
         raise cli.harness.Skip("needs a C++ compiler for aarch64")
-    _, trace = run(home, expect, program("throws.cc"), "40")
-    expect("unwound" in endings(trace), "no call was left by an exception")
+    for way in (), ("-static-libgcc", "-static-libstdc++"):
+        _, trace = run(home, expect, program("throws.cc", *way), "40", "looks")
+        expect("unwound" in endings(trace), f"{way}: no call was left by an exception")
 
 
 @cli.case

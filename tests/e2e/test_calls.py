@@ -157,6 +157,16 @@ def S5_exceptions(home, expect):
 
 
 @cli.case
+def S5_unwinders_that_nobody_hears_of(home, expect):
+    """Linked into the program, or in a sandbox, where no return address is put back: libgcc finds its
+    way, and the frame that catches, by our unwind tables."""
+    for way in (), ("-static-libgcc", "-static-libstdc++"):
+        for how in "plain", "looks", "forbids":
+            counted, trace = called(home, "leaf_*", Build(way)["throws"], "23", how)
+            expect.same(leaves(trace), of_library(counted), f"{way} {how}: calls")
+
+
+@cli.case
 def S5_longjmp(home, expect):
     """Out of the library's functions, up to seven deep: those are left, all others return."""
     counted, trace = exact(home, expect, Build(), "leaps", "70")
