@@ -155,6 +155,18 @@ static int read_names(struct symbols *s, const struct symbols_file *file)
 	return more;
 }
 
+/* Names that no table of symbols has. */
+static int read_more_names(struct symbols *s, const struct symbols_file *file)
+{
+	int found = 0;
+
+	if (s->origin != SYMBOLS_SYMTAB)
+		found = symbols_read_go(&s->table, file);
+	if (found > 0)
+		s->origin = SYMBOLS_SYMTAB;
+	return found < 0 ? found : symbols_read_start(&s->table, file);
+}
+
 static int read_module(struct symbols *s, const struct symbols_file *file)
 {
 	int found;
@@ -162,6 +174,8 @@ static int read_module(struct symbols *s, const struct symbols_file *file)
 	if (file)
 		set_place(s, file);
 	found = read_names(s, file);
+	if (found >= 0 && file)
+		found = read_more_names(s, file);
 	if (found >= 0 && file)
 		found = symbols_read_unwind(&s->table, file);
 	if (found > 0 && s->origin == SYMBOLS_NONE)

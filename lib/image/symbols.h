@@ -36,7 +36,7 @@ struct symbol_inlined {
 
 enum symbols_origin {
 	SYMBOLS_NONE,
-	SYMBOLS_SYMTAB,         /* the file's own, or that in its .gnu_debugdata */
+	SYMBOLS_SYMTAB,         /* the file's own, that in its .gnu_debugdata, or Go's table */
 	SYMBOLS_DYNSYM,
 	SYMBOLS_DEBUG_FILE,
 	SYMBOLS_UNWIND,
@@ -48,8 +48,9 @@ struct symbols *symbols_open(const char *path, const char *build_id, const char 
 	 * known. debug_dirs: separated by colons, such as "/usr/lib/debug"; NULL: that. Looks, in this order,
 	 * at .symtab, at the debug file by build-id (DIR/.build-id/xx/y.debug), by .gnu_debuglink (beside
 	 * the file, in .debug beside it, in DIR; its CRC must fit), at .gnu_debugdata where it can be read, at
-	 * .dynsym, and names what is still unnamed by the start addresses of .eh_frame (func_1a2b, the
-	 * offset in hexadecimal). Never NULL but without memory; what went wrong says symbols_trouble(). */
+	 * .dynsym, at the table of Go's runtime, at what the program begins with (_start, main), and
+	 * names what is still unnamed by the start addresses of .eh_frame (func_1a2b, the offset in
+	 * hexadecimal). Never NULL but without memory; what went wrong says symbols_trouble(). */
 void symbols_close(struct symbols *symbols);
 enum symbols_origin symbols_origin(const struct symbols *symbols);
 const char *symbols_trouble(const struct symbols *symbols);

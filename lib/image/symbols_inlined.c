@@ -270,6 +270,24 @@ static bool step_in(struct symbols_inlines *all, Dwarf_Die *die, uint64_t addres
 	return false;
 }
 
+/* What stands for the function, in whatever is a copy of it. */
+static uint64_t origin_of(Dwarf_Die *die)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Die abstract;
+
+	if (dwarf_formref_die(dwarf_attr(die, DW_AT_abstract_origin, &attribute), &abstract))
+		return dwarf_dieoffset(&abstract);
+	return dwarf_dieoffset(die);
+}
+
+/* A function that was split, and a part of which was put back into it, is "called" where it begins. */
+static bool is_itself(const struct inlined_call *call, uint64_t function)
+{
+	return call->function && call->function->origin == function && call->from.line &&
+	       call->from.line == call->function->line;
+}
+
 unsigned symbols_inlined_find(struct symbols_inlines *all, uint64_t offset,
 			      struct inlined_call *found, unsigned most)
 {
@@ -282,13 +300,14 @@ unsigned symbols_inlined_find(struct symbols_inlines *all, uint64_t offset,
 
 	if (!function || !dwarf_offdie(dwarf, function->die, &die))
 		return 0;
+	uint64_t own = origin_of(&die);
 	all->dies = DIES_MOST;
 	for (int i = 0; i < NESTED_MOST && count < most && step_in(all, &die, address); i++) {
 		if (dwarf_tag(&die) != DW_TAG_inlined_subroutine)
 			continue;
 		found[count].function = function_of(all, &die, known->die);
 		found[count].from = place_of(&die, DW_AT_call_file, DW_AT_call_line);
-		if (found[count].function)
+		if (found[count].function && !is_itself(&found[count], own))
 			count++;
 	}
 	return count;

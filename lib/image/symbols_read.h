@@ -16,6 +16,10 @@ int symbols_read_names(struct symbols_table *table, const struct symbols_file *f
 	 * labels that others see; no mapping symbols of ARM and RISC-V. */
 int symbols_read_unwind(struct symbols_table *table, const struct symbols_file *file);
 	/* where the functions of .eh_frame begin and how long they are, without names */
+int symbols_read_go(struct symbols_table *table, const struct symbols_file *file);
+	/* the functions of a program that Go has built, 1.18 or later, by the table that its runtime has */
+int symbols_read_start(struct symbols_table *table, const struct symbols_file *file);
+	/* "_start" and "main", of programs for glibc on x86_64, where nothing else names them */
 int symbols_read_plt(struct symbols_table *table, const struct symbols_file *file);
 	/* the stubs through which other modules are called: "puts@plt" */
 

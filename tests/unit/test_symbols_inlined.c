@@ -126,9 +126,39 @@ static void without_debug_information(void **state)
 	symbols_close(s);
 }
 
+/* Compilers split functions and put a part back into the one that is left of it: a "call" where the function
+ * begins. What calls itself on that very line looks the same, what does so on another line does not. */
+static void not_in_itself(void **state)
+{
+	struct symbol_inlined in[8];
+
+	(void)state;
+	write_file("r.c", "int main(void) { return 0; }\n"
+			  "__attribute__((noipa)) int g(int x)\n"
+			  "{ __asm__ volatile(\"\" : \"+r\"(x) : : \"memory\"); return x; }\n"
+			  "int part(int n) { return n > 0 ? g(part(n - 1)) : 7; }\n"
+			  "int again(int n)\n"
+			  "{\n"
+			  "	return n > 0 ? g(again(n - 2)) : 9;\n"
+			  "}\n");
+	run("gcc -O3 -g -w -o r r.c && objdump --dwarf=info r | grep -q 'call_line *: 4$' &&"
+	    " objdump --dwarf=info r | grep -q 'call_line *: 7$'");
+	read_nm("r", "");
+	struct symbols *s = open_here("r", "");
+	const struct nm_symbol *part = nm_named("part"), *again = nm_named("again");
+	unsigned found = 0;
+	for (uint64_t i = 0; i < part->bytes; i++)
+		assert_int_equal(symbols_inlined(s, part->offset + i, in, 8), 0);
+	for (uint64_t i = 0; i < again->bytes; i++)
+		found += symbols_inlined(s, again->offset + i, in, 8);
+	assert_true(found > 0);
+	symbols_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SYMBOLS_CASE(not_in_itself),
 		SYMBOLS_CASE(outermost_first),
 		SYMBOLS_CASE(also_by_itself),
 		SYMBOLS_CASE(without_debug_information),
