@@ -372,7 +372,7 @@ static void collect(struct collector *c, int *guardian)
 		/* Where nothing is left to be sent, the end lets go of the console, too: one look at all
 		 * processes, and no other guardian. */
 		if (found == READER_NOTHING && !c->in_hand && !records && all_delivered(c) &&
-		    over_and_read(c, &found))
+		    !c->lines.pending_lines && over_and_read(c, &found))
 			return;
 		if (c->look_at_console && !c->in_hand && found == READER_NOTHING &&
 		    !tap_attached())

@@ -54,8 +54,9 @@ enum watch_event { WATCH_NONE, WATCH_PROCESS, WATCH_GUARDIAN, WATCH_DEEP };
 int watch_open(struct watch *w, struct ring *ring);
 	/* 0 or -errno */
 int watch_start(struct watch *w);
-	/* starts the thread; watch_close() ends it */
+	/* starts the thread */
 void watch_stop(struct watch *w);
+	/* ends it; only after watch_start() */
 void watch_close(struct watch *w);
 int watch_add_fd(struct watch *w, int fd, enum watch_event event, bool once);
 	/* event is reported when fd becomes readable; once: watch_again() re-arms */
