@@ -89,14 +89,15 @@ static void nonsense(void **state)
 
 static void verdicts(void **state)
 {
-	struct {
-		struct verdicts head;
-		struct verdict rows[3];
-	} file = { { VERDICTS_MAGIC, 5, 3 }, { { 0, 0 }, { 0x1000, 1 }, { 0x2000, 4 } } };
+	struct verdicts head = { .magic = VERDICTS_MAGIC, .rules = 5, .count = 3 };
+	const struct verdict rows[] = { { 0, 0 }, { 0x1000, 1 }, { 0x2000, 4 } };
+	char file[sizeof head + sizeof rows];
 	uint64_t bytes;
 
 	(void)state;
-	put("names.5.a", &file, sizeof file, 0600);
+	memcpy(file, &head, sizeof head);
+	memcpy(file + sizeof head, rows, sizeof rows);
+	put("names.5.a", file, sizeof file, 0600);
 	assert_int_equal((intptr_t)verdicts_read(dir, "names.6.a", 6, &bytes), -ENOENT);
 	assert_int_equal((intptr_t)verdicts_read(dir, "names.5.a", 6, &bytes), -EINVAL);
 	const struct verdicts *v = verdicts_read(dir, "names.5.a", 5, &bytes);
@@ -107,12 +108,13 @@ static void verdicts(void **state)
 	assert_int_equal(verdicts_find(v, bytes, 0x1fff), 1);
 	assert_int_equal(verdicts_find(v, bytes, UINT64_MAX), 4);
 	/* somebody cuts the file: what was read is there */
-	put("names.5.a", &file, 0, 0600);
+	put("names.5.a", file, 0, 0600);
 	assert_int_equal(verdicts_find(v, bytes, 0x1000), 1);
 	sysio_unmap((void *)v, bytes);
 	/* it says that there is more than there is */
-	file.head.count = UINT32_MAX;
-	put("names.5.a", &file, sizeof file, 0600);
+	head.count = UINT32_MAX;
+	memcpy(file, &head, sizeof head);
+	put("names.5.a", file, sizeof file, 0600);
 	v = verdicts_read(dir, "names.5.a", 5, &bytes);
 	assert_false(sysio_is_error(v));
 	assert_int_equal(verdicts_find(v, bytes, UINT32_MAX), 4);
