@@ -32,6 +32,7 @@ struct symbols {
 	size_t codes;
 	struct symbols_lines *lines;
 	bool lines_wanted;       /* they have been looked for */
+	bool by_name;            /* what has one name is one function, wherever it is */
 	struct symbols_inlines *inlines;
 };
 
@@ -164,7 +165,11 @@ static int read_more_names(struct symbols *s, const struct symbols_file *file)
 		found = symbols_read_go(&s->table, file);
 	if (found > 0)
 		s->origin = SYMBOLS_SYMTAB;
-	return found < 0 ? found : symbols_read_start(&s->table, file);
+	if (found >= 0)
+		found = symbols_read_start(&s->table, file);
+	if (found > 0 && s->origin == SYMBOLS_NONE)
+		s->origin = SYMBOLS_UNWIND;
+	return found;
 }
 
 static int read_module(struct symbols *s, const struct symbols_file *file)
@@ -214,6 +219,22 @@ struct symbols *symbols_open(const char *path, const char *build_id, const char 
 	}
 	if (!s->table.count)
 		trouble(s, "%s has neither symbols nor unwind tables", s->path);
+	return s;
+}
+
+struct symbols *symbols_open_map(int fd)
+{
+	struct symbols *s = calloc(1, sizeof *s);
+	int found = s ? symbols_read_map(&s->table, fd) : -ENOMEM;
+
+	if (found < 0) {
+		symbols_close(s);
+		return NULL;
+	}
+	s->origin = found ? SYMBOLS_SYMTAB : SYMBOLS_NONE;
+	s->lines_wanted = true; /* and there are none */
+	s->by_name = true;
+	symbols_table_order(&s->table, NULL, 0);
 	return s;
 }
 
@@ -271,9 +292,14 @@ bool symbols_find(struct symbols *s, uint64_t offset, struct symbol *found)
 {
 	struct symbols_entry *entry = symbols_table_find(&s->table, offset);
 
-	if (entry)
-		describe(s, entry, found);
-	return entry != NULL;
+	if (!entry)
+		return false;
+	describe(s, entry, found);
+	const struct symbols_entry *first =
+		s->by_name ? symbols_table_named(&s->table, entry->linkage, 0) : NULL;
+	if (first)
+		found->start = first->start;
+	return true;
 }
 
 int symbols_each(struct symbols *s, int (*visit)(void *arg, const struct symbol *), void *arg)

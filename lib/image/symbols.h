@@ -39,7 +39,7 @@ enum symbols_origin {
 	SYMBOLS_SYMTAB,         /* the file's own, that in its .gnu_debugdata, or Go's table */
 	SYMBOLS_DYNSYM,
 	SYMBOLS_DEBUG_FILE,
-	SYMBOLS_UNWIND,
+	SYMBOLS_UNWIND,         /* or what a program begins with */
 };
 
 struct symbols *symbols_open(const char *path, const char *build_id, const char *debug_dirs);
@@ -51,6 +51,10 @@ struct symbols *symbols_open(const char *path, const char *build_id, const char 
 	 * .dynsym, at the table of Go's runtime, at what the program begins with (_start, main), and
 	 * names what is still unnamed by the start addresses of .eh_frame (func_1a2b, the offset in
 	 * hexadecimal). Never NULL but without memory; what went wrong says symbols_trouble(). */
+struct symbols *symbols_open_map(int fd);
+	/* A perf-PID.map, "START BYTES NAME" a line, for addresses in the place of offsets; no lines, nothing
+	 * inlined. What was made more than once, with one name, is found with one start. fd: the caller's,
+	 * not needed afterwards. NULL: without memory */
 void symbols_close(struct symbols *symbols);
 enum symbols_origin symbols_origin(const struct symbols *symbols);
 const char *symbols_trouble(const struct symbols *symbols);

@@ -4,10 +4,12 @@
 #include "lib/profile/names.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/parse.h"
 #include "lib/image/symbols.h"
@@ -73,6 +75,24 @@ void names_fini(struct names *names)
 
 static const char of_calls[] = "-"; /* which is no build-id */
 
+/* Of code that was made at run time, if the process said so; names: "perf-PID.map" in the trace. */
+static struct symbols *open_made(const struct trace_dir *dir, const char *name)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	char wanted[32];
+	int pid = 0;
+
+	if (sscanf(name, TRACE_MADE, &pid) != 1)
+		return NULL;
+	snprintf(wanted, sizeof wanted, TRACE_MADE, pid);
+	int fd = strcmp(wanted, name) == 0 ? openat(dir->fd, name, flags) : -1;
+	if (fd < 0)
+		return NULL;
+	struct symbols *symbols = symbols_open_map(fd);
+	close(fd);
+	return symbols;
+}
+
 static struct names_file *add_file(struct names *names, const char *path, const char *build_id)
 {
 	struct names_file *file = calloc(1, sizeof *file);
@@ -85,6 +105,10 @@ static struct names_file *add_file(struct names *names, const char *path, const 
 	file->base_name = slash && slash[1] ? slash + 1 : path;
 	if (path[0] == '/' && build_id != of_calls)
 		file->symbols = symbols_open(path, build_id, NULL);
+	else if (strcmp(path, "[anonymous]") == 0)
+		file->symbols = open_made(names->dir, build_id);
+	if (file->symbols && path[0] == '[') /* of a function's module, people expect a name */
+		file->base_name = "anonymous";
 	file->next = names->files;
 	names->files = file;
 	return file;
@@ -277,7 +301,7 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 	if (image && image->sampled && (offset & SAMPLES_INLINED))
 		return intern_inlined(names, file, offset & ~SAMPLES_INLINED);
 	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
-	if (file->path[0] == '[') { /* a name for what has no functions */
+	if (!known && file->path[0] == '[') { /* a name for what has no functions */
 		known = true;
 		symbol = (struct symbol){ .name = file->path, .linkage = file->path };
 	}

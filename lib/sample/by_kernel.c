@@ -134,6 +134,17 @@ static void on_switch(struct sampler *s, const struct perf_event_header *record,
 	t->waits_in = 0;
 }
 
+/* "//anon", "[heap]", a file that has no place: code that was made at run time */
+static struct space_file *mapped_file(struct sampler *s, const char *path, pid_t pid,
+				      uint64_t device, uint64_t inode)
+{
+	if (strcmp(path, "[vdso]") == 0)
+		return space_file(s->space, path, 0, 0);
+	if (path[0] != '/' || strncmp(path, "//", 2) == 0 || strncmp(path, "/memfd:", 7) == 0)
+		return space_made(s->space, pid);
+	return space_file(s->space, path, device, inode);
+}
+
 static void on_map(struct sampler *s, const struct perf_event_header *record)
 {
 	const struct {
@@ -149,16 +160,11 @@ static void on_map(struct sampler *s, const struct perf_event_header *record)
 	if (record->size <= sizeof *m || !memchr(m->path, 0, record->size - sizeof *m))
 		return;
 	struct space_process *p = space_process(s->space, (pid_t)m->pid);
-	const char *path = m->path;
-	if (path[0] != '/' && strcmp(path, "[vdso]") != 0)
-		path = "[anonymous]"; /* "//anon", "[heap]": code that was made at run time */
-	else if (strncmp(path, "//", 2) == 0 || strncmp(path, "/memfd:", 7) == 0)
-		path = "[anonymous]";
-	struct space_file *file =
-		*path == '[' ? space_file(s->space, path, 0, 0)
-			     : space_file(s->space, path, (uint64_t)m->major << 32 | m->minor,
-					  m->inode);
-	if (!p || !file || strcmp(m->path, "[vsyscall]") == 0)
+	if (!p || strcmp(m->path, "[vsyscall]") == 0)
+		return;
+	struct space_file *file = mapped_file(s, m->path, (pid_t)m->pid,
+					      (uint64_t)m->major << 32 | m->minor, m->inode);
+	if (!file)
 		return;
 	space_map(s->space, p, m->start, m->bytes, m->at, file);
 	uint64_t words[] = { s->ticks, m->start, m->bytes };
@@ -204,7 +210,11 @@ static void on_record(struct sampler *s, const struct perf_event_header *record,
 	case PERF_RECORD_FORK:
 		space_fork(s->space, (pid_t)ids[1], (pid_t)ids[0], (pid_t)ids[2]);
 		break;
-	case PERF_RECORD_EXIT: space_exit(s->space, (pid_t)ids[0], (pid_t)ids[2]); break;
+	case PERF_RECORD_EXIT:
+		if (ids[0] == ids[2])
+			sampler_keep_made(s, (pid_t)ids[0]);
+		space_exit(s->space, (pid_t)ids[0], (pid_t)ids[2]);
+		break;
 	case PERF_RECORD_LOST: sampler_tell_gap(s, TRACE_SAMPLE_GAP_RING, words[1]); break;
 	case PERF_RECORD_THROTTLE: sampler_tell_gap(s, TRACE_SAMPLE_GAP_THROTTLE, 0); break;
 	default: break;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/sample/made.h"
 #include "lib/sample/sampler_inside.h"
 #include "lib/session/process.h"
 
@@ -121,6 +122,15 @@ void sampler_tell(struct sampler *s, struct space_thread *t, uint32_t node, uint
 		sampler_tell_thread(s, t);
 	if (node)
 		out_put(&s->out, TRACE_SAMPLE_SAMPLE, t->number, node, &ticks, 1);
+}
+
+void sampler_keep_made(struct sampler *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->space->file_count; i++) {
+		const struct space_file *f = s->space->files[i];
+		if (f->made_by && (!pid || f->made_by == pid))
+			made_keep(MADE_FOLDER, s->plan.data, f);
+	}
 }
 
 /* ---- the whole --------------------------------------------------------------------------------- */
@@ -239,6 +249,7 @@ void sampler_run(struct sampler *s)
 		read_clocks(s);
 		busy = round_of(s, !some);
 	}
+	sampler_keep_made(s, 0);
 	uint64_t words[2] = { s->ticks, s->ns };
 	if (out_room(&s->out, SAMPLER_RECORD_WORDS)) {
 		if (s->missed)

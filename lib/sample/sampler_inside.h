@@ -66,6 +66,8 @@ void sampler_tell(struct sampler *s, struct space_thread *t, uint32_t node, uint
 	/* a sample; node 0: none */
 void sampler_tell_thread(struct sampler *s, struct space_thread *t);
 void sampler_tell_gap(struct sampler *s, enum trace_sample_gap reason, uint64_t count);
+void sampler_keep_made(struct sampler *s, pid_t pid);
+	/* What the process says of code that it made, if it did and does: it has ended. 0: all of them. */
 bool sampler_tell_files(struct sampler *s);
 
 #endif

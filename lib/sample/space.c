@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "lib/session/process.h"
+#include "lib/stamp/trace.h"
 
 enum { MAPS_MOST = 1 << 16, FILES_MOST = (1 << 20) - 1, LINE = 5000 };
 enum { READ_MOST = 8192 }; /* executable mappings of a process that runs already */
@@ -191,6 +195,39 @@ struct space_file *space_file(struct space *s, const char *path, uint64_t device
 	return s->files[s->file_count++] = f;
 }
 
+/* When a process began that does so now; 0: not known, as of one that has ended. */
+static int64_t began(pid_t pid)
+{
+	uint64_t start = process_start(pid);
+	struct timespec now, up;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	return start ? now.tv_sec - up.tv_sec + (int64_t)start / sysconf(_SC_CLK_TCK) - 1 : 0;
+}
+
+struct space_file *space_made(struct space *s, pid_t pid)
+{
+	struct space_file *f = space_file(s, "[anonymous]", UINT64_MAX, (uint64_t)pid);
+	char path[PROCESS_PATH], name[32];
+	struct stat st;
+
+	if (!f || f->made_by)
+		return f;
+	snprintf(name, sizeof name, TRACE_MADE, pid);
+	char *id = strdup(name);
+	if (id) {
+		free(f->build_id);
+		f->build_id = id;
+	}
+	f->made_by = pid;
+	f->owner = (uid_t)-1;
+	f->since = began(pid);
+	if (id && f->since && process_path(pid, "stat", path) == 0 && stat(path, &st) == 0)
+		f->owner = st.st_uid;
+	return f;
+}
+
 /* Rules are read when the first stack goes through it. */
 static void open_module(struct space_file *f)
 {
@@ -337,8 +374,9 @@ static bool take_line(struct space *s, struct space_process *p, char *line)
 		   &minor, &inode, &name) < 7 ||
 	    perms[2] != 'x' || strcmp(line + name, "[vsyscall]") == 0)
 		return false;
-	const char *path = name && line[name] ? line + name : "[anonymous]";
-	struct space_file *file = space_file(s, path, (uint64_t)major << 32 | minor, inode);
+	const uint64_t device = (uint64_t)major << 32 | minor;
+	struct space_file *file = name && line[name] ? space_file(s, line + name, device, inode)
+						     : space_made(s, p->pid);
 	if (file)
 		space_map(s, p, start, end - start, at, file);
 	return true;

@@ -21,6 +21,9 @@ struct space_file {
 	struct unwind_module *module; /* NULL: memory without a file, or a name for what has none */
 	bool opened;
 	uint64_t inode, device;
+	pid_t made_by;             /* 0, or of "[anonymous]": whose code it is, */
+	uid_t owner;               /* as who that process ran; -1: not known */
+	int64_t since;             /* and when it began, in seconds of CLOCK_REALTIME */
 };
 
 struct space_map {
@@ -82,6 +85,9 @@ void space_sweep(struct space *space, bool (*gone)(pid_t pid, pid_t tid));
 struct space_file *space_file(struct space *space, const char *path, uint64_t device,
 			      uint64_t inode);
 	/* NULL: without memory. Two of one path are two where device or inode differ. */
+struct space_file *space_made(struct space *space, pid_t pid);
+	/* "[anonymous]": the code that a process made at run time. Its build_id is "perf-PID.map", the name
+	 * under which the process may have told what it is. NULL: without memory */
 struct space_map *space_map(struct space *space, struct space_process *process, uint64_t start,
 			    uint64_t bytes, uint64_t at, struct space_file *file);
 	/* at: the byte of the file that is first. What was mapped there before is not there any more.

@@ -21,6 +21,7 @@
 #define TRACE_IMAGE "image."      /* and the image's number: segments */
 #define TRACE_MESSAGES "messages" /* the session's messages and public stamps, format=trace */
 #define TRACE_TIMERS "timers."    /* and a number: struct trace_timers */
+#define TRACE_MADE "perf-%d.map"  /* what a process said of code that it made at run time */
 #define TRACE_SAMPLES "samples"   /* stacks that were looked at from outside: struct trace_samples */
 
 enum {
@@ -227,6 +228,7 @@ enum trace_sample_gap {
 	TRACE_SAMPLE_GAP_THROTTLE, /* the kernel found that it took too much time */
 };
 
+enum { TRACE_MADE_MOST = 64 << 20 };
 enum { TRACE_SAMPLE_NUMBER_BITS = 20, TRACE_SAMPLE_TEXT = 2000 };
 
 #define TRACE_SAMPLE_HEAD(type, words, number, value) \

@@ -303,6 +303,32 @@ def a_file_of_any_size_is_read(home, expect):
     expect(f"at byte {whole}" in done.stderr, f"it is told: {done.stderr}")
 
 
+@sampled
+def code_that_was_made_at_run_time(home, expect):
+    """What the program says of it has names; what it was made of twice is one."""
+    program = compile_guest(home, "made", "-O1", "-g", source="made.c")
+    done, _, _, _ = run(home, "cpu@999", program)
+    path = done.stdout.split()[1]
+    kept = os.path.join(home.top, "hark.data", os.path.basename(path))
+    try:
+        rows = [json.loads(line) for line in home.run("report", "--format", "json").stdout.splitlines()]
+        with open(path, "rb") as said, open(kept, "rb") as copy:
+            expect.same(copy.read(), said.read(), "the trace is complete by itself")
+    finally:
+        os.unlink(path)
+    made = {row["function"]: row for row in rows if row["module"] == "anonymous"}
+    expect.same(set(made), {"int Burner.seven(int)", "three"}, "names")
+    whole = sum(row["self_ns"] for row in made.values())
+    expect(0.65 < made["int Burner.seven(int)"]["self_ns"] / max(1, whole) < 0.75, f"shares: {made}")
+    folded = home.run("export", "--format", "folded", "-o", "-").stdout
+    expect(";main;three " in folded, f"it was called by main: {folded}")
+    # what is no name of such a file is not opened
+    os.rename(kept, os.path.join(home.top, "hark.data", "elsewhere"))
+    os.symlink(os.path.join(home.top, "hark.data", "elsewhere"), kept)
+    rows = [json.loads(line) for line in home.run("report", "--format", "json").stdout.splitlines()]
+    expect("[anonymous]" in {row["function"] for row in rows}, "no link is followed")
+
+
 def estimates_are_marked_everywhere(home, expect):
     """The same in what is no report."""
     nodes = [json.loads(line) for line in home.run("graph", "--format", "json").stdout.splitlines()]

@@ -45,6 +45,21 @@ static int look(void *arg, const struct symbol *symbol)
 	return 0;
 }
 
+/* As if it told of code that was made at run time. */
+static void look_at_map(int fd)
+{
+	struct seen seen = { 0 };
+	struct symbol found;
+	struct symbols *symbols = symbols_open_map(fd);
+
+	insist(symbols != NULL, "memory is not full");
+	symbols_each(symbols, look, &seen);
+	for (unsigned i = 0; i < seen.count && i < LOOKS_MOST; i++)
+		insist(symbols_find(symbols, seen.starts[i], &found),
+		       "a function is found at its start");
+	symbols_close(symbols);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct seen seen = { 0 };
@@ -58,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	insist(write(fd, data, size) == (ssize_t)size, "memory is not full");
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	look_at_map(fd);
 	struct symbols *symbols = symbols_open(path, "", "/nonexistent");
 	insist(symbols != NULL, "a bad file is no lack of memory");
 	symbols_each(symbols, look, &seen);
