@@ -43,12 +43,13 @@ enum {
 	PLT_NEVER = 128, /* calls of it are left alone */
 	PLT_DEAD = 256,  /* its module was unloaded */
 	PLT_LEAVES = 512, /* calls may be left without returning */
-	PLT_VALUES = 1024, /* arguments and result are recorded; above PLT_ROW_SHIFT: the row of calls.def */
+	PLT_ASKS = 1024, /* who calls it is an unwinder; without PLT_LOOKS: perhaps */
+	PLT_VALUES = 2048, /* arguments and result are recorded; above PLT_ROW_SHIFT: the row of calls.def */
 
 	PLT_ROW_SHIFT = 16,
 	/* for these, nobody may be found in the place of the true caller */
 	PLT_SPECIAL = PLT_INSTANT | PLT_LAST | PLT_QUIET | PLT_OPENS | PLT_FINDS | PLT_LOOKS |
-		      PLT_SHARES | PLT_LEAVES,
+		      PLT_SHARES | PLT_LEAVES | PLT_ASKS,
 };
 
 /* With plt_frame.function: the result is to be recorded. No stub has this bit. */
@@ -84,6 +85,7 @@ struct plt_stack {
 	size_t reserved;           /* bytes that they may become */
 	uint32_t room;
 	uintptr_t bare;            /* they have been put back, for who was called with this slot; 0: not */
+	unsigned near;             /* calls close to bare that may be made by him still */
 	bool leaves;               /* the program has said that it would leave some */
 	bool strays;               /* it has left some without a word */
 };

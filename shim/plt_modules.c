@@ -261,7 +261,7 @@ static unsigned judge(const char *name, const char *library)
 
 	if ((flags & PLT_NEVER) || plt_wanted(name, library))
 		return flags;
-	if (flags & (PLT_OPENS | PLT_FINDS | PLT_LOOKS | PLT_SHARES | PLT_LEAVES))
+	if (flags & (PLT_OPENS | PLT_FINDS | PLT_LOOKS | PLT_SHARES | PLT_LEAVES | PLT_ASKS))
 		return flags | PLT_QUIET;
 	return PLT_NEVER;
 }

@@ -32,6 +32,8 @@ enum {
 	FAR = 64 << 10,        /* so far above the outermost call there is another stack */
 	GRAVES = 256,
 	GONE = 1,              /* a slot that none is */
+	NEAR = 512,            /* an unwinder's calls are no farther apart, and its caller is farther away */
+	NEAR_CALLS = 32,       /* more than it makes from one question to the next */
 };
 
 static struct plt_frame bottom = { .slot = UINTPTR_MAX };
@@ -157,21 +159,36 @@ static void release_signals(uint64_t mask)
 		sysio_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
 }
 
-/* Before somebody looks: until he is done, which the next entry above him tells, nothing of us is there. */
-static void bare(struct plt_stack *k, uintptr_t slot)
+/* Before somebody looks: until he is done, which the next entry above him tells, nothing of us is there.
+ * Where he only asks somebody, where he is himself is not known so exactly. */
+static void bare(struct plt_stack *k, uintptr_t slot, bool asks)
 {
 	if (!k->room || shim.sandboxed)
 		return; /* in a sandbox he has to believe our unwind tables */
+	uintptr_t until = asks ? slot + NEAR : slot;
+	if (until <= k->bare && (asks || !k->near)) {
+		k->near = k->near ? NEAR_CALLS : 0;
+		return; /* he is at it already */
+	}
 	uint64_t mask = hold_signals();
 	plt_place_find(k, slot);
 	for (struct plt_frame *f = k->top; f > k->frames; f--)
 		if (!put_back(k, f) && !k->bare && !k->leaves)
 			keep(k, f);
 	TESTPOINT(plt_bared);
-	if (k->bare < slot)
-		k->bare = slot;
+	if (k->bare < until || k->near)
+		k->bare = until;
+	k->near = asks ? NEAR_CALLS : 0;
 	set_limit(k);
 	release_signals(mask);
+}
+
+/* Whether the call with this slot is made by somebody who is at it still. */
+static bool is_looking(struct plt_stack *k, uintptr_t slot)
+{
+	if (slot < k->bare && k->near && slot + NEAR >= k->bare && --k->near == 0)
+		k->bare = slot;
+	return slot < k->bare;
 }
 
 static void take_again(struct plt_stack *k, uintptr_t slot)
@@ -189,6 +206,7 @@ static void take_again(struct plt_stack *k, uintptr_t slot)
 	}
 	k->top = to;
 	k->bare = 0;
+	k->near = 0;
 	set_limit(k);
 }
 
@@ -219,6 +237,7 @@ void plt_end(struct plt_stack *k)
 	give_all_up(k);
 	k->top = k->limit = k->frames; /* the next entry is for the slow half */
 	k->bare = 0;
+	k->near = 0;
 	k->leaves = k->strays = false;
 	if (k->back) {
 		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = &nobody;
@@ -313,9 +332,7 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 
 	if (!plt_exits || k == &nobody)
 		return false;
-	if (slot < k->bare)
-		return false; /* who looks is at it still */
-	if (!make_room(k, slot))
+	if (is_looking(k, slot) || !make_room(k, slot))
 		return false;
 	struct plt_frame *f = k->top + 1;
 	uintptr_t site = is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot;
@@ -332,14 +349,25 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 
 /* ---- entries ---------------------------------------------------------------------------------- */
 
+/* dl_iterate_phdr() has many callers. An unwinder hands on, from its stack, an address of code. */
+static bool is_unwinder(uintptr_t slot)
+{
+	const uintptr_t *data = *(uintptr_t **)(slot + PLT_ARGUMENT + PLT_ARGUMENT_STEP);
+	uintptr_t from, to;
+	const char *path;
+
+	return (uintptr_t)data - slot < NEAR && (uintptr_t)data % sizeof *data == 0 &&
+	       plt_object(*data, &from, &to, &path);
+}
+
 static void before(const struct plt_function *of, uintptr_t slot)
 {
 	if (of->flags & PLT_SHARES) {
 		no_more_exits(); /* two threads on one stack of frames */
 		give_all_up(plt_now);
 	}
-	if (of->flags & PLT_LOOKS)
-		bare(plt_now, slot);
+	if ((of->flags & PLT_LOOKS) || ((of->flags & PLT_ASKS) && is_unwinder(slot)))
+		bare(plt_now, slot, of->flags & PLT_ASKS);
 	if ((of->flags & PLT_LEAVES) && plt_now->room) {
 		plt_now->leaves = true;
 		set_limit(plt_now);

@@ -89,7 +89,7 @@ def arguments_and_results(home, expect):
 def ways_to_leave(home, expect):
     """longjmp, threads that end and are cancelled, handlers on stacks of their own, deep calls."""
     for case, times in (("leaps", "35"), ("threads", "1"), ("cancels", "5"), ("interrupted", "21"),
-                        ("deep", "500")):
+                        ("deep", "500"), ("asks", "9")):
         run(home, expect, program("calls.c"), case, times)
 
 
@@ -105,7 +105,7 @@ def exceptions(home, expect):
     """They find their way by our unwind tables."""
     if not shutil.which(GXX):
         raise cli.harness.Skip("needs a C++ compiler for aarch64")
-    for way in (), ("-static-libgcc", "-static-libstdc++"):
+    for way in (), ("-static-libgcc",), ("-static-libgcc", "-static-libstdc++"):
         _, trace = run(home, expect, program("throws.cc", *way), "40", "looks")
         expect("unwound" in endings(trace), f"{way}: no call was left by an exception")
 

@@ -158,12 +158,13 @@ def S5_exceptions(home, expect):
 
 @cli.case
 def S5_unwinders_that_nobody_hears_of(home, expect):
-    """Linked into the program, or in a sandbox, where no return address is put back: libgcc finds its
-    way, and the frame that catches, by our unwind tables."""
-    for way in (), ("-static-libgcc", "-static-libstdc++"):
+    """Linked into the program, or into a part of it; in a sandbox, where no return address is put back:
+    libgcc finds its way, and the frame that catches."""
+    for way in (), ("-static-libgcc",), ("-static-libgcc", "-static-libstdc++"):
         for how in "plain", "looks", "forbids":
             counted, trace = called(home, "leaf_*", Build(way)["throws"], "23", how)
             expect.same(leaves(trace), of_library(counted), f"{way} {how}: calls")
+    exact(home, expect, Build(), "asks", "9")
 
 
 @cli.case
