@@ -35,14 +35,18 @@ uintptr_t plt_enter(uint32_t index, uintptr_t slot)
 	if (!LIKELY(f < k->limit && slot <= f[-1].slot && !of->flags &&
 		    atomic_load_explicit(&of->told, memory_order_relaxed) == s->image))
 		return 0;
-	if (__builtin_expect(slot == f[-1].slot, 0)) {
+	bool jump = slot == f[-1].slot;
+	if (__builtin_expect(jump, 0)) {
 		if (site != k->back)
 			return 0;
 		site = f[-1].site; /* a jump in the place of a last call: both will return there */
 	}
-	if (!LIKELY(stamp_fast_enter(s, s->seen, true, function, site, sp, function)) &&
-	    !(shim.session.ring.counter && stamp_profile_enter(function, site, sp, function)))
+	uintptr_t after = plt_after(jump);
+	if (!LIKELY(stamp_fast_enter(s, s->seen, true, function, site, sp, after)) &&
+	    !(shim.session.ring.counter && stamp_profile_enter(function, site, sp, after)))
 		return 0;
+	if (__builtin_expect(jump, 0))
+		s->top->after = plt_after(false);
 	push(k, f, slot, site, function);
 	return of->target;
 }
@@ -50,12 +54,11 @@ uintptr_t plt_enter(uint32_t index, uintptr_t slot)
 static inline bool exit_stamp(const struct plt_frame *f)
 {
 	struct stamp *s = &stamp;
-	uintptr_t sp = plt_sp(f->slot);
+	uintptr_t sp = plt_sp(f->slot), after = plt_after(false);
 
-	return LIKELY(stamp_fast_leave(s, s->seen, true, f->function, f->site, sp, f->function)) ||
+	return LIKELY(stamp_fast_leave(s, s->seen, true, f->function, f->site, sp, after)) ||
 	       stamp_gate_off() ||
-	       (shim.session.ring.counter &&
-		stamp_profile_exit(f->function, f->site, sp, f->function));
+	       (shim.session.ring.counter && stamp_profile_exit(f->function, f->site, sp, after));
 }
 
 uintptr_t plt_leave(uintptr_t slot)

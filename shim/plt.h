@@ -4,6 +4,7 @@
  *
  *	plt.c             the common case of an entry and an exit
  *	plt_slow.c        the rest of both; the stacks of true return addresses
+ *	plt_bare.c        who looks at the stack finds them
  *	plt_record.c      what that records
  *	plt_stray.c       calls on stacks that are copied elsewhere and back
  *	plt_functions.c   which functions are traced, and their names in the trace
@@ -110,6 +111,10 @@ static inline bool plt_is_stub(uintptr_t address)
 	       address - (uintptr_t)plt_stubs < (uintptr_t)PLT_FUNCTIONS * PLT_STUB;
 }
 
+/* `after` of these stamps. What was jumped to in the place of a last call is deeper than what jumped, also
+ * if it is the same function; any other call has taken the place of all that were open at its height. */
+static inline uintptr_t plt_after(bool jump) { return (uintptr_t)plt_stubs + jump; }
+
 /* from the trampolines */
 uintptr_t plt_enter(uint32_t index, uintptr_t slot);
 	/* Where to go on; 0: plt_enter_slowly() knows. No vector register may be touched. */
@@ -132,6 +137,26 @@ void plt_returns_twice(void);
 	/* Likewise, and from one call that is open now there may be several returns: nothing of us is on the
 	 * calling thread's stack any more. */
 
+void plt_set_limit(struct plt_stack *stack);
+	/* Whether the fast half may go on with it. */
+bool plt_reachable(uintptr_t slot);
+	/* There is memory. */
+bool plt_put_back(const struct plt_stack *stack, const struct plt_frame *frame);
+	/* False: there is something else meanwhile, or nobody knows where it is. */
+bool plt_keep(struct plt_stack *stack, const struct plt_frame *frame);
+	/* For good, though it was left. False: it has to stay where it is, or could not find its way. */
+uint64_t plt_hold_signals(void);
+void plt_release_signals(uint64_t mask);
+	/* A handler must not find a stack half changed. In a sandbox nothing is held back. */
+
+/* plt_bare.c */
+void plt_bare(struct plt_stack *stack, uintptr_t slot, uint32_t flags);
+	/* Before somebody looks who is called with this slot, or calls: PLT_LOOKS, PLT_ASKS. */
+bool plt_is_looking(struct plt_stack *stack, uintptr_t slot);
+	/* Whether the call with this slot is made by somebody who is at it still. */
+void plt_take_again(struct plt_stack *stack, uintptr_t slot);
+	/* He is done; this call comes from above him. Signals are held back. */
+
 /* plt_stray.c */
 bool plt_stray_keep(const struct plt_frame *frame);
 	/* Remembers it for good. False: there is no room. */
@@ -148,8 +173,9 @@ bool plt_place_swap(const struct plt_frame *frame, uintptr_t from, uintptr_t to)
 	 * is memory. */
 
 /* plt_record.c */
-bool plt_record_entry(const struct plt_function *function, uintptr_t site, uintptr_t slot);
-	/* Whether the call is open now, as far as the trace is concerned. */
+bool plt_record_entry(const struct plt_function *function, uintptr_t site, uintptr_t slot,
+		      bool jump);
+	/* Whether the call is open now, as far as the trace is concerned. jump: plt_after() */
 void plt_record_exit(const struct plt_frame *frame, uintptr_t slot, int error);
 	/* error: errno when the function returned */
 

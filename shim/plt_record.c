@@ -19,21 +19,23 @@ static bool is_open(uintptr_t function, uintptr_t sp)
 	       stamp.top->sp == sp;
 }
 
-bool plt_record_entry(const struct plt_function *of, uintptr_t site, uintptr_t slot)
+bool plt_record_entry(const struct plt_function *of, uintptr_t site, uintptr_t slot, bool jump)
 {
 	uintptr_t function = plt_stub((uint32_t)(of - plt_functions)), sp = plt_sp(slot);
+	uintptr_t after = plt_after(jump);
 	struct stamp *s = &stamp;
 	bool told = atomic_load_explicit(&of->told, memory_order_relaxed) == s->image, done;
 
 	if (s->sieve)
-		done = stamp_filter_enter(function, site, sp, function);
+		done = stamp_filter_enter(function, site, sp, after);
 	else
-		done = (told && stamp_fast_enter(s, s->seen, true, function, site, sp, function)) ||
-		       stamp_profile_enter(function, site, sp, function);
+		done = (told && stamp_fast_enter(s, s->seen, true, function, site, sp, after)) ||
+		       stamp_profile_enter(function, site, sp, after);
 	if (!done)
-		stamp_enter(function, site, sp, function);
+		stamp_enter(function, site, sp, after);
 	if (!is_open(function, sp))
 		return false;
+	stamp.top->after = plt_after(false);
 	if (of->flags & PLT_VALUES)
 		plt_values_entry(of->flags, slot);
 	return true;
@@ -41,19 +43,19 @@ bool plt_record_entry(const struct plt_function *of, uintptr_t site, uintptr_t s
 
 void plt_record_exit(const struct plt_frame *f, uintptr_t slot, int error)
 {
-	uintptr_t function = f->function & ~PLT_TOLD, sp = plt_sp(slot);
+	uintptr_t function = f->function & ~PLT_TOLD, sp = plt_sp(slot), after = plt_after(false);
 	struct stamp *s = &stamp;
 	bool done;
 
 	if ((f->function & PLT_TOLD) && is_open(function, sp))
 		plt_values_exit(plt_functions[plt_index(function)].flags, slot, error);
 	if (s->sieve)
-		done = stamp_filter_exit(function, f->site, sp, function);
+		done = stamp_filter_exit(function, f->site, sp, after);
 	else
-		done = stamp_fast_leave(s, s->seen, true, function, f->site, sp, function) ||
-		       stamp_profile_exit(function, f->site, sp, function);
+		done = stamp_fast_leave(s, s->seen, true, function, f->site, sp, after) ||
+		       stamp_profile_exit(function, f->site, sp, after);
 	if (!done)
-		stamp_exit(function, f->site, sp, function);
+		stamp_exit(function, f->site, sp, after);
 }
 
 #endif

@@ -32,8 +32,6 @@ enum {
 	FAR = 64 << 10,        /* so far above the outermost call there is another stack */
 	GRAVES = 256,
 	GONE = 1,              /* a slot that none is */
-	NEAR = 512,            /* an unwinder's calls are no farther apart, and its caller is farther away */
-	NEAR_CALLS = 32,       /* more than it makes from one question to the next */
 };
 
 static struct plt_frame bottom = { .slot = UINTPTR_MAX };
@@ -44,7 +42,7 @@ struct plt_stack *plt_owners[PLT_STACKS];
 bool plt_exits;
 static bool copied; /* stacks are */
 
-static void set_limit(struct plt_stack *k)
+void plt_set_limit(struct plt_stack *k)
 {
 	bool closed = k->bare || k->leaves || k->strays || !plt_exits;
 
@@ -73,7 +71,7 @@ void plt_copied(void)
 static struct plt_frame graves[GRAVES];
 static _Atomic uint32_t grave;
 
-static bool reachable(uintptr_t slot)
+bool plt_reachable(uintptr_t slot)
 {
 	return memory_readable((const void *)slot, sizeof slot) == sizeof slot;
 }
@@ -84,7 +82,7 @@ static void bury(const struct plt_frame *f)
 }
 
 /* False: there is something else meanwhile, or nobody knows where it is. */
-static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
+bool plt_put_back(const struct plt_stack *k, const struct plt_frame *f)
 {
 	uintptr_t place = plt_place(f);
 
@@ -92,7 +90,7 @@ static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
 		bury(f); /* nobody to ask whether there is memory */
 		return true;
 	}
-	if (place && !reachable(place))
+	if (place && !plt_reachable(place))
 		return true;
 	if (!place || !plt_place_holds(f, k->back))
 		return false;
@@ -105,7 +103,7 @@ static bool put_back(const struct plt_stack *k, const struct plt_frame *f)
 static void give_up(const struct plt_stack *k, const struct plt_frame *f)
 {
 	if (PLT_IN_MEMORY)
-		put_back(k, f);
+		plt_put_back(k, f);
 	else
 		bury(f);
 }
@@ -117,12 +115,12 @@ static void give_all_up(struct plt_stack *k)
 }
 
 /* False: it has to stay where it is, or could not find its way. */
-static bool keep(struct plt_stack *k, const struct plt_frame *f)
+bool plt_keep(struct plt_stack *k, const struct plt_frame *f)
 {
 	if (f->slot == GONE)
 		return true;
 	k->strays = true;
-	set_limit(k);
+	plt_set_limit(k);
 	if (plt_stray_keep(f))
 		return true;
 	bury(f);
@@ -134,7 +132,7 @@ static bool keep(struct plt_stack *k, const struct plt_frame *f)
 static bool drop(struct plt_stack *k)
 {
 	give_up(k, k->top);
-	if (!k->leaves && !keep(k, k->top)) {
+	if (!k->leaves && !plt_keep(k, k->top)) {
 		copied = true;
 		return false;
 	}
@@ -143,7 +141,7 @@ static bool drop(struct plt_stack *k)
 }
 
 /* A handler must not find a stack half changed. In a sandbox nothing is held back. */
-static uint64_t hold_signals(void)
+uint64_t plt_hold_signals(void)
 {
 	uint64_t all = UINT64_MAX, mask = UINT64_MAX;
 
@@ -153,72 +151,21 @@ static uint64_t hold_signals(void)
 	return mask;
 }
 
-static void release_signals(uint64_t mask)
+void plt_release_signals(uint64_t mask)
 {
 	if (mask != UINT64_MAX)
 		sysio_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
 }
 
-/* Before somebody looks: until he is done, which the next entry above him tells, nothing of us is there.
- * Where he only asks somebody, where he is himself is not known so exactly. */
-static void bare(struct plt_stack *k, uintptr_t slot, bool asks)
-{
-	if (!k->room || shim.sandboxed)
-		return; /* in a sandbox he has to believe our unwind tables */
-	uintptr_t until = asks ? slot + NEAR : slot;
-	if (until <= k->bare && (asks || !k->near)) {
-		k->near = k->near ? NEAR_CALLS : 0;
-		return; /* he is at it already */
-	}
-	uint64_t mask = hold_signals();
-	plt_place_find(k, slot);
-	for (struct plt_frame *f = k->top; f > k->frames; f--)
-		if (!put_back(k, f) && !k->bare && !k->leaves)
-			keep(k, f);
-	TESTPOINT(plt_bared);
-	if (k->bare < until || k->near)
-		k->bare = until;
-	k->near = asks ? NEAR_CALLS : 0;
-	set_limit(k);
-	release_signals(mask);
-}
-
-/* Whether the call with this slot is made by somebody who is at it still. */
-static bool is_looking(struct plt_stack *k, uintptr_t slot)
-{
-	if (slot < k->bare && k->near && slot + NEAR >= k->bare && --k->near == 0)
-		k->bare = slot;
-	return slot < k->bare;
-}
-
-static void take_again(struct plt_stack *k, uintptr_t slot)
-{
-	struct plt_frame *to = k->frames;
-
-	for (struct plt_frame *f = k->frames + 1; f <= k->top; f++) {
-		uintptr_t place = plt_place(f); /* 0: it was not put back */
-		if (f->slot <= slot ||
-		    (place && (!reachable(place) ||
-			       (!plt_place_swap(f, f->site, k->back) &&
-				!plt_place_holds(f, k->back))))) /* nor then: a handler took it again */
-			continue; /* it has returned meanwhile, or will, without us */
-		*++to = *f;
-	}
-	k->top = to;
-	k->bare = 0;
-	k->near = 0;
-	set_limit(k);
-}
-
 void plt_returns_twice(void)
 {
-	uint64_t mask = hold_signals();
+	uint64_t mask = plt_hold_signals();
 
 	plt_copied();
 	give_all_up(plt_now);
 	for (struct plt_frame *f = plt_now->top; !PLT_IN_MEMORY && f > plt_now->frames; f--)
 		plt_stray_keep(f);
-	release_signals(mask);
+	plt_release_signals(mask);
 }
 
 /* ---- stacks ----------------------------------------------------------------------------------- */
@@ -256,7 +203,7 @@ static bool take_back(struct plt_stack *k)
 		    __atomic_compare_exchange_n(&plt_owners[at], &none, k, false, __ATOMIC_SEQ_CST,
 						__ATOMIC_SEQ_CST)) {
 			k->back = (uintptr_t)plt_returns + (uintptr_t)at * PLT_STUB;
-			set_limit(k);
+			plt_set_limit(k);
 			return true;
 		}
 	}
@@ -285,7 +232,7 @@ static bool grow(struct plt_stack *k)
 		k->top = k->frames = frames;
 		k->room = FIRST_FRAMES;
 	}
-	set_limit(k);
+	plt_set_limit(k);
 	return true;
 }
 
@@ -313,14 +260,14 @@ static bool make_way(struct plt_stack *k, uintptr_t slot)
 static bool make_room(struct plt_stack *k, uintptr_t slot)
 {
 	bool change = k->bare || k->top + 1 >= k->limit;
-	uint64_t mask = change ? hold_signals() : UINT64_MAX;
+	uint64_t mask = change ? plt_hold_signals() : UINT64_MAX;
 
 	if (k->bare && slot >= k->bare)
-		take_again(k, slot);
+		plt_take_again(k, slot);
 	bool room = make_way(k, slot) && (k->back || take_back(k)) &&
 		    (k->top + 1 < k->frames + k->room || grow(k));
-	set_limit(k);
-	release_signals(mask);
+	plt_set_limit(k);
+	plt_release_signals(mask);
 	return room;
 }
 
@@ -332,7 +279,7 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 
 	if (!plt_exits || k == &nobody)
 		return false;
-	if (is_looking(k, slot) || !make_room(k, slot))
+	if (plt_is_looking(k, slot) || !make_room(k, slot))
 		return false;
 	struct plt_frame *f = k->top + 1;
 	uintptr_t site = is_jump(k, slot) ? f[-1].site : *(uintptr_t *)slot;
@@ -349,28 +296,17 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 
 /* ---- entries ---------------------------------------------------------------------------------- */
 
-/* dl_iterate_phdr() has many callers. An unwinder hands on, from its stack, an address of code. */
-static bool is_unwinder(uintptr_t slot)
-{
-	const uintptr_t *data = *(uintptr_t **)(slot + PLT_ARGUMENT + PLT_ARGUMENT_STEP);
-	uintptr_t from, to;
-	const char *path;
-
-	return (uintptr_t)data - slot < NEAR && (uintptr_t)data % sizeof *data == 0 &&
-	       plt_object(*data, &from, &to, &path);
-}
-
 static void before(const struct plt_function *of, uintptr_t slot)
 {
 	if (of->flags & PLT_SHARES) {
 		no_more_exits(); /* two threads on one stack of frames */
 		give_all_up(plt_now);
 	}
-	if ((of->flags & PLT_LOOKS) || ((of->flags & PLT_ASKS) && is_unwinder(slot)))
-		bare(plt_now, slot, of->flags & PLT_ASKS);
+	if (of->flags & (PLT_LOOKS | PLT_ASKS))
+		plt_bare(plt_now, slot, of->flags);
 	if ((of->flags & PLT_LEAVES) && plt_now->room) {
 		plt_now->leaves = true;
-		set_limit(plt_now);
+		plt_set_limit(plt_now);
 	}
 	if (of->flags & PLT_FINDS)
 		plt_look();
@@ -392,7 +328,7 @@ static void end_callers(uintptr_t slot)
 		bury(&ended);
 		*(volatile uintptr_t *)slot = ended.site;
 		uintptr_t function = ended.function & ~PLT_TOLD;
-		stamp_exit(function, ended.site, plt_sp(slot), function);
+		stamp_exit(function, ended.site, plt_sp(slot), plt_after(false));
 	}
 }
 
@@ -406,11 +342,12 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 	before(of, slot);
 	if (of->flags & PLT_SPECIAL)
 		end_callers(slot);
-	uintptr_t site = is_jump(plt_now, slot) ? plt_now->top->site : *(uintptr_t *)slot;
-	bool open = !(of->flags & PLT_QUIET) && plt_record_entry(of, site, slot);
+	bool jump = is_jump(plt_now, slot);
+	uintptr_t site = jump ? plt_now->top->site : *(uintptr_t *)slot;
+	bool open = !(of->flags & PLT_QUIET) && plt_record_entry(of, site, slot, jump);
 	if (open && !(of->flags & PLT_LAST) &&
 	    ((of->flags & PLT_INSTANT) || !take(slot, function | told)))
-		stamp_exit(function, site, plt_sp(slot), function);
+		stamp_exit(function, site, plt_sp(slot), plt_after(false));
 	if (plt_due())
 		stamp_ask(&stamp);
 	errno = saved;
@@ -479,7 +416,7 @@ static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ende
 	}
 	if (inner) {
 		k->leaves = false;
-		set_limit(k);
+		plt_set_limit(k);
 	}
 	k->top--;
 	return true;
