@@ -78,7 +78,7 @@ static int inner_line, outer_line, thread_line;
 static uint64_t inner_returns, outer_returns;
 static uint32_t words_wanted;
 
-static __attribute__((noinline, noclone)) int inner(int x)
+static __attribute__((noinline)) int inner(int x)
 {
 	inner_returns = (uint64_t)__builtin_return_address(0);
 	inner_line = __LINE__ + 1;
@@ -86,14 +86,14 @@ static __attribute__((noinline, noclone)) int inner(int x)
 	return x + 1;
 }
 
-static __attribute__((noinline, noclone)) int outer(int x)
+static __attribute__((noinline)) int outer(int x)
 {
 	outer_returns = (uint64_t)__builtin_return_address(0);
 	outer_line = __LINE__ + 1;
 	return inner(x) + 1;
 }
 
-static __attribute__((noinline, noclone)) void *in_thread(void *arg)
+static __attribute__((noinline)) void *in_thread(void *arg)
 {
 	thread_line = __LINE__ + 1;
 	*(int *)arg += outer(1);
