@@ -19,10 +19,10 @@ static void *wait_for_events(void *argument)
 	struct watch *w = argument;
 	struct pollfd poll_epoll = { .fd = w->epoll, .events = POLLIN };
 
-	while (!atomic_load(&w->closing)) {
+	for (;;) {
 		if (poll(&poll_epoll, 1, -1) <= 0)
 			continue;
-		if (poll_epoll.revents & POLLNVAL)
+		if (atomic_load(&w->closing) || poll_epoll.revents & POLLNVAL)
 			return NULL;
 		TESTPOINT(watch_woken);
 		atomic_store(&w->pending, 1);
@@ -33,7 +33,6 @@ static void *wait_for_events(void *argument)
 				ring_rouse(w->ring);
 		}
 	}
-	return NULL;
 }
 
 int watch_start(struct watch *w)

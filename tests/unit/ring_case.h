@@ -26,14 +26,7 @@
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
 #include "lib/ring/reader.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define CASE_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CASE_THREAD_SANITIZER 1
-#endif
-#endif
+#include "tests/unit/sanitizer.h"
 
 enum { MS = 1000000 };
 

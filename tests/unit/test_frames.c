@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "shim/frames.h"
+#include "tests/unit/sanitizer.h"
 
 enum { FIRST = 12000, MOST = 64 << 20 };
 
@@ -57,15 +58,6 @@ static int limited(rlim_t bytes, size_t least, size_t most)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
 }
-
-/* A sanitizer has taken terabytes of addresses already. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CASE_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CASE_SANITIZER 1
-#endif
-#endif
 
 static void spares_what_is_limited(void **state)
 {
