@@ -348,7 +348,7 @@ __attribute__((noinline)) static void begin_thread(void)
 {
 	if (!sample_on() || shim.sandboxed)
 		return;
-	tell(RECORD_JOIN, JOIN_THREAD, NULL, 0);
+	tell(RECORD_JOIN, is_blocked() ? JOIN_BLOCKED : JOIN_THREAD, NULL, 0);
 	arm();
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "lib/format/escape.h"
 #include "lib/profile/samples.h"
 #include "lib/session/process.h"
+#include "tools/show_as.h"
 #include "tools/units.h"
 
 enum { PATH_ENDS = 8, SENTENCE = 4096 };
@@ -193,6 +195,25 @@ static void tell_deaths(const struct reading *reading, FILE *to)
 	}
 }
 
+/* What they consumed is known as far as they were looked at, so it is the least. */
+static void tell_blocked(const struct samples *s)
+{
+	const uint64_t missing = s->gaps[TRACE_SAMPLE_GAP_BLOCKED];
+	char count[UNITS_TEXT], threads[64];
+	char *comm = show_as_safe(s->blocked_comm);
+
+	snprintf(threads, sizeof threads, "%" PRIu32 " %s", s->blocked,
+		 text_one(s->blocked, "thread", "threads"));
+	if (s->blocked)
+		cli_say("%s%s %s missing: %s (%s%s) %s SIGPROF, by which programs sample "
+			"themselves; only the kernel sees such threads (--sample cpu@RATE:kernel)",
+			missing ? "at least " : "", missing ? units_count(count, missing) : "some",
+			text_one(missing, "sample is", "samples are"),
+			threads, comm, s->blocked > 1 ? " …" : "",
+			text_one(s->blocked, "blocks", "block"));
+	free(comm);
+}
+
 static void tell_samples(const struct samples *s)
 {
 	static const char *const reasons[] = {
@@ -211,6 +232,7 @@ static void tell_samples(const struct samples *s)
 		else if (s->gap_places[i])
 			cli_say("some samples are missing: %s", reasons[i]);
 	}
+	tell_blocked(s);
 	if (!s->ended && process_start(s->head.pid) != s->head.pid_start)
 		cli_say("the sampler was killed before the program ended; what it had written is "
 			"here");

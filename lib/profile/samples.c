@@ -213,6 +213,30 @@ static int take_sample(struct reading *r, uint32_t thread, uint32_t node, uint64
 	return 0;
 }
 
+static void take_gap(struct reading *r, uint32_t reason, uint32_t count, const uint64_t *record,
+		     uint32_t words)
+{
+	r->s->gap_places[reason]++;
+	r->s->gaps[reason] += count;
+	if (reason != TRACE_SAMPLE_GAP_BLOCKED || words < 3 || record[2] == 0 ||
+	    record[2] > r->thread_count)
+		return;
+	struct samples_thread *t = r->threads[record[2] - 1].sampled;
+	t->blocked = true;
+	t->unseen += count;
+}
+
+/* Who has samples and lacks none has unblocked it at once. */
+static void count_blocked(struct reading *r)
+{
+	for (uint32_t i = 0; i < r->thread_count; i++) {
+		const struct trace_thread *t = &r->threads[i];
+		if (t->sampled->unseen || (t->sampled->blocked && !t->sampled->count))
+			if (r->s->blocked++ == 0)
+				memcpy(r->s->blocked_comm, t->comm, sizeof t->comm);
+	}
+}
+
 static int take(struct reading *r, const uint64_t *record, uint32_t words)
 {
 	static const uint8_t least[TRACE_SAMPLE_RECORDS] = {
@@ -235,10 +259,7 @@ static int take(struct reading *r, const uint64_t *record, uint32_t words)
 		return take_sample(r, number, value, record[1], r->s->head.period_ns);
 	case TRACE_SAMPLE_WAIT: return take_sample(r, number, value, record[1], record[2]);
 	case TRACE_SAMPLE_GAP:
-		if (number > TRACE_SAMPLE_GAP_THROTTLE)
-			number = 0;
-		r->s->gap_places[number]++;
-		r->s->gaps[number] += value;
+		take_gap(r, number < TRACE_SAMPLE_GAPS ? number : 0, value, record, words);
 		return 0;
 	case TRACE_SAMPLE_CLOCK:
 		if (record[1] > *r->ticks) {
@@ -383,8 +404,10 @@ int samples_read(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns)
 	} else if (r.s && r.words) {
 		dir->samples = r.s;
 		rc = take_all(&r);
-		if (rc == 0)
+		if (rc == 0) {
+			count_blocked(&r);
 			rc = make_threads(&r);
+		}
 		release(&r);
 		dir->bytes += r.at;
 	}

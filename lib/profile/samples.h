@@ -40,8 +40,10 @@ struct samples {
 	struct samples_inlined *inlined; /* functions that nodes stand for */
 	size_t inlined_count;
 	bool unfolded;             /* nodes stand for functions */
-	uint64_t gaps[TRACE_SAMPLE_GAP_THROTTLE + 1]; /* missing samples, by reason */
-	uint64_t gap_places[TRACE_SAMPLE_GAP_THROTTLE + 1];
+	uint64_t gaps[TRACE_SAMPLE_GAPS]; /* missing samples, by reason */
+	uint64_t gap_places[TRACE_SAMPLE_GAPS];
+	uint32_t blocked;          /* threads that could not be looked at, all the time or some */
+	char blocked_comm[17];     /* the first one's name */
 	uint64_t count;
 	bool ended;                /* nobody was left: it is whole */
 	bool together;             /* calls of successive samples are one, if they may be: for time lines */
@@ -51,6 +53,8 @@ struct samples_thread {
 	const struct samples *samples;
 	struct sample *rows;       /* in the order of time */
 	size_t count, room;
+	bool blocked;              /* it began with the timers' signal blocked */
+	uint64_t unseen;           /* samples that are missing of it for that reason */
 };
 
 int samples_read(struct trace_dir *dir, uint64_t *ticks, uint64_t *monotonic_ns);

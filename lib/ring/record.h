@@ -87,8 +87,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(long) == 8 &&
 /* A JOIN of a process that did not exist before, as forks make them; not of one that was renamed, or
  * of its next image. */
 enum { JOIN_CHILD = 1 };
-/* In the ring of samples: a thread that did not exist before. Nothing follows. */
-enum { JOIN_THREAD = 2 };
+/* In the ring of samples: a thread that did not exist before; one that blocks the signal of its timer, so
+ * that there will be no samples of it. Nothing follows. */
+enum { JOIN_THREAD = 2, JOIN_BLOCKED };
 
 struct record_join {
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid, 0: unknown */

@@ -20,6 +20,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/ring/reader.h"
+#include "lib/sample/blocked.h"
 #include "lib/sample/sampler_inside.h"
 #include "lib/sample/words.h"
 #include "lib/session/process.h"
@@ -122,8 +123,12 @@ static void on_join(struct sampler *s, const struct reader_record *r)
 	pid_t pid = (pid_t)r->pid;
 
 	s->timed->joined++;
-	if (r->detail == JOIN_THREAD) {
+	if (r->detail == JOIN_THREAD || r->detail == JOIN_BLOCKED) {
+		blocked_ended(s, false);
 		space_exit(s->space, 0, (pid_t)r->tid); /* the number's owner before */
+		struct space_thread *t = space_thread(s->space, pid, (pid_t)r->tid);
+		if (t && r->detail == JOIN_BLOCKED)
+			blocked_begun(s, t);
 		return;
 	}
 	memcpy(&join, r->payload, r->bytes < sizeof join ? r->bytes : sizeof join);
@@ -193,6 +198,8 @@ static void on_sample(struct sampler *s, const struct reader_record *r)
 	struct space_thread *t = thread_of(s, (pid_t)r->pid, (pid_t)r->tid);
 	struct space_process *p = process_of(s, (pid_t)r->pid);
 	uint64_t count = t ? due(s, t, r->detail) : 0;
+	if (t)
+		t->seen = true;
 	if (!p || !count || !sampler_ready(s))
 		return;
 	uint32_t node = sampler_node(s, t, p, &stack);
@@ -321,7 +328,9 @@ static bool wait_for_samples(struct sampler *s, bool busy)
 	const uint64_t ms = 1000000;
 	uint64_t now = clock_monotonic_ns();
 
-	if (busy)
+	if (s->some_blocked) /* of whom nobody tells anything */
+		reader_sleep(&t->reader, READER_NAPPING, BLOCKED_LOOK_MS * ms);
+	else if (busy)
 		reader_sleep(&t->reader, READER_NAPPING, SAMPLER_BUSY_MS * ms);
 	else
 		reader_sleep(&t->reader, READER_ASLEEP, SAMPLER_IDLE_MS * ms);
@@ -344,7 +353,7 @@ static uint64_t take_records(struct sampler *s, bool last)
 	struct reader_record record;
 	uint64_t count = 0;
 
-	(void)last; /* a claim that is open now has nobody who could fill it */
+	/* a claim that is open at last has nobody who could fill it */
 	while (reader_next(&t->reader, s->ns, &record) == READER_RECORD) {
 		on_record(s, &record);
 		if (++count % RELEASE_EVERY == 0)
@@ -355,6 +364,10 @@ static uint64_t take_records(struct sampler *s, bool last)
 		t->joined = 0;
 		space_sweep(s->space, is_gone);
 	}
+	if (last)
+		blocked_ended(s, true);
+	else
+		blocked_look(s);
 	if (t->reader.aside_count || t->reader.missing)
 		reader_tend(&t->reader, s->ns);
 	uint64_t lost = atomic_load(&t->ring.shared->lost_messages) + t->reader.torn +

@@ -38,6 +38,8 @@ struct sampler {
 	struct waits *waits;       /* of by_kernel.c; NULL: the kernel shows where threads wait */
 	size_t asked_slot;         /* of the space's threads, where it asks next */
 	uint64_t asked_ns;         /* when it asked last */
+	uint32_t unlooked;         /* threads of blocked.c's */
+	bool some_blocked;         /* then, threads could not be looked at: of blocked.c, with the two before */
 	struct timed *timed;       /* of by_timer.c */
 	struct space *space;
 	struct stacks *stacks;

@@ -52,6 +52,11 @@ struct space_thread {
 	uint64_t owed_ns;          /* that no sample stands for yet */
 	uint32_t waits_in;         /* the node where it stopped running; 0: not known */
 	bool preempted;            /* it would run if it could */
+	bool blocked;              /* SIGPROF, when it was looked at last, */
+	bool unlooked;             /* it said that it begins so, and nobody has looked yet */
+	bool seen;                 /* and whether it has had a sample since */
+	uint64_t blocked_ns;       /* the processor time that it had consumed then */
+	uint64_t unseen_ns;        /* consumed while it was blocked, that no GAP has told of yet */
 	bool asked;                /* /proc, what it waits in since left_ns */
 	uint32_t answer;           /* the node of what /proc said; 0: nothing */
 	uint64_t answered_ns;      /* when: it counts if the thread still waited then */

@@ -215,7 +215,8 @@ enum trace_sample_record {
 	TRACE_SAMPLE_SAMPLE,   /* number: the thread; value: the node it was in; ticks. A period of its time */
 	TRACE_SAMPLE_WAIT,     /* likewise; ticks when it went on; nanoseconds that it did not run */
 	TRACE_SAMPLE_MAP,      /* number: the file; value: pid; ticks, base, bytes: it is mapped there */
-	TRACE_SAMPLE_GAP,      /* number: enum trace_sample_gap; value: how many samples are missing; ticks */
+	TRACE_SAMPLE_GAP,      /* number: enum trace_sample_gap; value: how many samples are missing; ticks,
+				* and more by reason */
 	TRACE_SAMPLE_CLOCK,    /* ticks, CLOCK_MONOTONIC: the same moment */
 	TRACE_SAMPLE_END,      /* ticks: nobody was left to be sampled */
 	TRACE_SAMPLE_RECORDS
@@ -226,6 +227,8 @@ enum trace_sample_gap {
 	TRACE_SAMPLE_GAP_DISK,     /* no room for the file */
 	TRACE_SAMPLE_GAP_MEMORY,   /* more different stacks than the sampler remembers */
 	TRACE_SAMPLE_GAP_THROTTLE, /* the kernel found that it took too much time */
+	TRACE_SAMPLE_GAP_BLOCKED,  /* a thread, whose number follows, had blocked the timers' signal */
+	TRACE_SAMPLE_GAPS
 };
 
 enum { TRACE_MADE_MOST = 64 << 20 };

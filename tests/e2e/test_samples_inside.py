@@ -155,6 +155,29 @@ def who_stops_the_sampler(home, expect):
     expect(.7 < total / wanted < 1.3, f"{total} ns of {wanted} are accounted for")
 
 
+@cli.case
+def who_blocks_the_signal_is_told_of(home, expect):
+    """xz's workers block all signals: how many threads, and how many samples there would have been."""
+    blocked = 5  # lib/stamp/trace.h
+    done, wrong, tids, found = inside(home, "blocked")
+    expect.same((done.returncode, wrong, len(tids)), (0, [], 2), "the guest")
+    expect(not tids & set(found.by_tid()), "they have samples")
+    missing = sum(count for reason, count in found.gaps if reason == blocked)
+    expect(.4 * .6e9 < missing * found.period < 1.1 * .6e9, f"{missing} missing, of {.6e9 / found.period}")
+    told = home.run("report").stderr
+    expect(f"at least {missing} samples are missing: 2 threads (inside " in told and "block SIGPROF" in told,
+           told)
+    # that they are gone before anybody looks
+    _, _, tids, found = inside(home, "brief", data="brief")
+    expect.same([count for reason, count in found.gaps if reason == blocked and count], [], "none is missing")
+    # who unblocks it is sampled
+    _, _, tids, found = inside(home, "unblocked", data="unblocked")
+    expect(tids <= set(found.by_tid()), f"{found.by_tid()}, not {tids}")
+    expect.same(home.run("report", "--data", "unblocked").stderr, "", "nothing is missing")
+    rows = {tid for _, tid, _ in found.threads.values()}
+    expect(tids <= rows, "threads")
+
+
 def samples_in(path):
     return len(samples.Samples(path).samples) if os.path.getsize(path) else 0
 

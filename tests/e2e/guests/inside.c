@@ -218,6 +218,33 @@ static int unseen(void)
 	return failures;
 }
 
+static void *unblocking(void *ms)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	return burner(ms);
+}
+
+/* Threads that begin with all signals blocked, as those of libraries do. -1: they unblock them at once. */
+static int blocked(int ms)
+{
+	pthread_t threads[2];
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, ms < 0 ? unblocking : burner,
+			       (void *)(long)(ms < 0 ? 100 : ms));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	burn(60);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -225,6 +252,12 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (strcmp(mode, "threads") == 0)
 		return threads();
+	if (strcmp(mode, "blocked") == 0)
+		return blocked(300);
+	if (strcmp(mode, "brief") == 0)
+		return blocked(0);
+	if (strcmp(mode, "unblocked") == 0)
+		return blocked(-1);
 	if (strcmp(mode, "edges") == 0)
 		return edges();
 	if (strcmp(mode, "own") == 0)
