@@ -249,7 +249,7 @@ build/aarch64/libhark-preload.so: $(SHIM_SRC:%.c=build/aarch64/shim/%.o) \
 		$(SHIM_ASM:%.S=build/aarch64/shim/%.o) build/aarch64/shim/core.a build/shim/exports.map
 	$(call say,LINK)
 	$(LINK) $(SHIM_LDFLAGS)
-# With the test point `no_forks`, stamps are recorded in an emulator that forks without telling.
+# With the test point `wipe_on_fork`, stamps are recorded in an emulator that forks without telling.
 build/aarch64/testing/%.o: %.c Makefile
 	$(call say,CC)
 	$(COMPILE) $(SHIM_CFLAGS) -DHARK_TESTPOINTS
