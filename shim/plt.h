@@ -10,6 +10,7 @@
  *	plt_functions.c   which functions are traced, and their names in the trace
  *	plt_values.c      arguments and results of those that are well known (calls.def)
  *	plt_modules.c     the modules' slots
+ *	plt_reads.c       what code does with them
  *	plt_loader.c      when they may be looked at
  *	plt_lookup.c      what the loader would put into a slot
  *	plt_place.c       where functions keep their return addresses, when they are not in slots
@@ -206,6 +207,15 @@ void plt_look(void);
 	/* Rewrites the slots of modules that came since the last time. Takes the loader's lock. */
 void plt_unloaded(void);
 	/* dlclose() is done. Likewise. */
+
+/* plt_reads.c */
+struct plt_read {
+	uintptr_t slot;
+	uint32_t symbol;
+	uint32_t calls, others;    /* places that may call by it, and other places that may read it */
+};
+void plt_reads(uintptr_t code, uintptr_t end, struct plt_read *reads, uint32_t count);
+	/* Counts them, for all of the slots at once. x86_64's code. */
 
 /* plt_loader.c */
 void plt_locked(void (*function)(void));

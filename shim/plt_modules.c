@@ -51,6 +51,7 @@ struct module {
 	size_t jump_count, other_count;
 	bool open;                     /* relro is writable, by us */
 	bool unfinished;               /* the loader is at work on it */
+	bool unbound;                  /* some slots are: who binds one now may write it after us */
 	uintptr_t taken;               /* one of its slots */
 };
 
@@ -58,23 +59,18 @@ struct known {
 	const void *dynamic;
 	uintptr_t from;
 	uintptr_t taken;
-};
-
-struct candidate {
-	uintptr_t slot;
-	uint32_t symbol;
-	uint32_t calls, others;
+	bool again;                    /* to be looked at once more, since it was unbound */
 };
 
 struct table {
 	unsigned long long adds;
 	uintptr_t page;
-	bool unfinished;
+	bool unfinished, again;        /* some module is */
 	uint32_t known_count;
 	struct known known[MODULES];
 	struct dl_phdr_info found[MODULES];
 	uint32_t found_count;
-	struct candidate candidates[CANDIDATES];
+	struct plt_read candidates[CANDIDATES];
 	uint32_t candidate_count;
 	char program[PATH];
 };
@@ -247,9 +243,10 @@ static uintptr_t target_of(struct module *m, uintptr_t slot, uint32_t number)
 		return 0;
 	}
 	bool own = symbol->st_shndx != SHN_UNDEF && target == m->is.base + symbol->st_value;
-	if (holds(&m->is, (void *)target) && !own)
-		target = plt_lookup(&m->is, number); /* not bound yet */
-	else if (plt_is_detour(target))
+	if (holds(&m->is, (void *)target) && !own) {
+		m->unbound = table->adds != 0; /* before that, nobody binds */
+		target = plt_lookup(&m->is, number);
+	} else if (plt_is_detour(target))
 		target = 0; /* it comes by that, and will be seen there */
 	return target;
 }
@@ -266,11 +263,6 @@ static unsigned judge(const char *name, const char *library)
 	return PLT_NEVER;
 }
 
-static bool is_vector_call(const struct module *m, uint32_t symbol)
-{
-	return plt_own_convention(((const ElfW(Sym) *)m->is.symbols + symbol)->st_other);
-}
-
 static const char *name_of(const struct module *m, uint32_t symbol)
 {
 	return m->is.strings + ((const ElfW(Sym) *)m->is.symbols + symbol)->st_name;
@@ -282,8 +274,8 @@ static void consider(struct module *m, uintptr_t slot, uint32_t symbol)
 	uintptr_t target;
 
 	if (!*name || (slot & 7) || !holds(&m->is, (void *)slot) ||
-	    is_vector_call(m, symbol) || (judge(name, NULL) & PLT_NEVER) ||
-	    !(target = target_of(m, slot, symbol)) ||
+	    plt_own_convention(((const ElfW(Sym) *)m->is.symbols + symbol)->st_other) ||
+	    (judge(name, NULL) & PLT_NEVER) || !(target = target_of(m, slot, symbol)) ||
 	    !(library = library_of(target)))
 		return;
 	unsigned flags = judge(name, library);
@@ -316,53 +308,27 @@ static void gather(const struct module *m)
 		    (judge(name_of(m, symbol), NULL) & PLT_NEVER))
 			continue;
 		table->candidates[table->candidate_count++] =
-			(struct candidate){ .slot = m->is.base + r->r_offset, .symbol = symbol };
+			(struct plt_read){ .slot = m->is.base + r->r_offset, .symbol = symbol };
 	}
 }
 
-static void count_use(uintptr_t slot, const uint8_t *at)
-{
-	for (uint32_t i = 0; i < table->candidate_count; i++) {
-		struct candidate *c = &table->candidates[i];
-		if (c->slot != slot)
-			continue;
-		if (at[-2] == 0xff && (at[-1] == 0x15 || at[-1] == 0x25)) /* call, jmp *slot(%rip) */
-			c->calls++;
-		else
-			c->others++;
-	}
-}
-
-static void search(const struct module *m)
-{
-	uintptr_t lowest = UINTPTR_MAX, highest = 0;
-
-	for (uint32_t i = 0; i < table->candidate_count; i++) {
-		uintptr_t slot = table->candidates[i].slot;
-		lowest = slot < lowest ? slot : lowest;
-		highest = slot > highest ? slot : highest;
-	}
-	for (const uint8_t *at = (const uint8_t *)m->code + 2;
-	     at + 4 <= (const uint8_t *)m->code_end; at++) {
-		int32_t distance;
-		memcpy(&distance, at, sizeof distance);
-		uintptr_t slot = (uintptr_t)at + 4 + (uintptr_t)(intptr_t)distance;
-		if (__builtin_expect(slot - lowest <= highest - lowest, 0))
-			count_use(slot, at);
-	}
-}
-
-static void rewrite(struct module *m)
+static void rewrite_jumps(struct module *m)
 {
 	for (size_t i = 0; i < m->jump_count; i++)
 		if (ELF64_R_TYPE(m->jumps[i].r_info) == PLT_JUMP_SLOT)
 			consider(m, m->is.base + m->jumps[i].r_offset,
 				 (uint32_t)ELF64_R_SYM(m->jumps[i].r_info));
+	protect(m);
+}
+
+static void rewrite(struct module *m)
+{
+	rewrite_jumps(m);
 	gather(m);
 	if (table->candidate_count && m->code_end - m->code <= TEXT_MOST)
-		search(m);
+		plt_reads(m->code, m->code_end, table->candidates, table->candidate_count);
 	for (uint32_t i = 0; i < table->candidate_count; i++) {
-		const struct candidate *c = &table->candidates[i];
+		const struct plt_read *c = &table->candidates[i];
 		if (c->calls && !c->others)
 			consider(m, c->slot, c->symbol);
 	}
@@ -374,7 +340,8 @@ static void rewrite(struct module *m)
 static int collect(struct dl_phdr_info *info, size_t bytes, void *argument)
 {
 	(void)bytes;
-	if (table->found_count == 0 && table->adds == info->dlpi_adds && !table->unfinished)
+	if (table->found_count == 0 && table->adds == info->dlpi_adds && !table->unfinished &&
+	    !table->again)
 		return 1;
 	*(unsigned long long *)argument = info->dlpi_adds;
 	if (table->found_count < MODULES)
@@ -397,8 +364,12 @@ static void look_at(struct module *m)
 	/* What we put there is gone: it is another module. */
 	if (k && k->taken && !plt_is_stub(*(uintptr_t *)k->taken))
 		k->dynamic = NULL, k = NULL;
-	if (k)
+	if (k) {
+		if (k->again)
+			rewrite_jumps(m);
+		k->again = false;
 		return;
+	}
 	if (strncmp(base_name(m->path), "_greenlet.", 10) == 0)
 		plt_copied();
 	if (strcmp(base_name(m->path), "continuation.so") == 0)
@@ -408,7 +379,8 @@ static void look_at(struct module *m)
 		table->unfinished = true;
 	else if (table->known_count < MODULES)
 		table->known[table->known_count++] =
-			(struct known){ m->dynamic, m->is.from, m->taken };
+			(struct known){ m->dynamic, m->is.from, m->taken, m->unbound };
+	table->again |= m->unbound;
 }
 
 static bool ready(void) { return table && !shim.sandboxed && shim.epoch->value; }
@@ -432,7 +404,7 @@ static void look(void)
 	table->found_count = 0;
 	REAL(dl_iterate_phdr)(collect, &adds);
 	if (table->found_count) {
-		table->unfinished = false;
+		table->unfinished = table->again = false;
 		for (uint32_t i = 0; i < table->found_count; i++)
 			if (describe(&m, &table->found[i]))
 				look_at(&m);

@@ -135,6 +135,45 @@ def S6_libraries_that_come_and_go(home, expect):
     exact(home, expect, programs, "loads", "50", programs["plug"])
 
 
+@cli.once
+def binds():
+    """(the program, its plug-in)"""
+    top = tempfile.mkdtemp(dir=BUILT.name)
+    chosen, held = os.path.join(top, "libchosen.so"), os.path.join(top, "libhold.so")
+    plug, main = os.path.join(top, "plug.so"), os.path.join(top, "binds")
+    for out, *flags in ((chosen, "-DCHOSEN", "-shared"), (held, "-DHOLD", "-shared"),
+                        (plug, "-DPLUG", "-shared", "-Wl,-z,lazy", chosen, held),
+                        (main, "-rdynamic", "-pthread", chosen)):
+        subprocess.run(["gcc", "-O2", "-w", "-D_GNU_SOURCE", "-fPIC", "-o", out,
+                        os.path.join(GUESTS, "binds.c"), *flags], check=True)
+    return main, plug
+
+
+def bound(home, expect, how):
+    main, plug = binds()
+    counted, trace = called(home, "*", main, how, plug, "9")
+    expect.same(leaves(trace), counted, f"{how}: calls")
+    return trace
+
+
+@cli.case
+def S6_slots_that_are_being_bound(home, expect):
+    """A handler comes meanwhile, and calls by the same slot, or has us look at the slots: what is written
+    behind our back then is found."""
+    for how in "binding", "looking":
+        bound(home, expect, how)
+
+
+@cli.case
+def S7_modules_that_go_while_somebody_leaves(home, expect):
+    """A thread returns, or jumps, out of a call of a module that is being unloaded, and goes on."""
+    for how, end in (("returning", "returned"), ("jumping", "unwound")):
+        trace = bound(home, expect, how)
+        ends = [row[2] for thread in trace.threads.values() for row in trace.walk(thread)
+                if row[1] == "leaf_hold"]
+        expect.same(ends, [end] * 9, f"{how}: how calls ended")
+
+
 @cli.case
 def what_the_loader_complains_of(home, expect):
     """dlerror() says what it would without us, whatever we ask the loader in between."""
