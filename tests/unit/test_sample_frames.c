@@ -74,12 +74,19 @@ static void add_piece(uint64_t address, const uint64_t *from, uint32_t words)
 	add_piece(record.head.reg[7], (const uint64_t *)record.head.reg[7], words);		\
 } while (0)
 
+/* A frame of its own, by its own name. */
+#ifdef __clang__
+#define APART __attribute__((noinline))
+#else
+#define APART __attribute__((noinline, noclone))
+#endif
+
 /* in_thread › outer › inner; a thread's stack ends with what libc keeps of it, which is more than WORDS. */
 static int inner_line, outer_line, thread_line;
 static uint64_t inner_returns, outer_returns;
 static uint32_t words_wanted;
 
-static __attribute__((noinline)) int inner(int x)
+static APART int inner(int x)
 {
 	inner_returns = (uint64_t)__builtin_return_address(0);
 	inner_line = __LINE__ + 1;
@@ -87,14 +94,14 @@ static __attribute__((noinline)) int inner(int x)
 	return x + 1;
 }
 
-static __attribute__((noinline)) int outer(int x)
+static APART int outer(int x)
 {
 	outer_returns = (uint64_t)__builtin_return_address(0);
 	outer_line = __LINE__ + 1;
 	return inner(x) + 1;
 }
 
-static __attribute__((noinline)) void *in_thread(void *arg)
+static APART void *in_thread(void *arg)
 {
 	thread_line = __LINE__ + 1;
 	*(int *)arg += outer(1);
