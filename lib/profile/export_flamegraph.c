@@ -11,6 +11,7 @@
 
 #include "lib/profile/export.h"
 #include "lib/profile/paths.h"
+#include "lib/profile/samples.h"
 
 /* What is thinner than a MANY'th of everything cannot be seen; it is left out where there is so much. */
 enum { MANY = 200000 };
@@ -152,9 +153,26 @@ static void put_names(struct export *e)
 			put_pair(e->to, "file", f->file);
 			fprintf(e->to, ",\"line\":%d", f->line);
 		}
+		if (f->method == METHOD_SAMPLE)
+			fputs(",\"sampled\":true", e->to);
 		putc('}', e->to);
 	}
 	fputs("]", e->to);
+}
+
+/* How often was looked, by whom, and what is known to be missing. */
+static void put_samples(struct export *e)
+{
+	const struct samples *s = e->dir->samples;
+	uint64_t missing = 0;
+
+	if (!s)
+		return;
+	for (unsigned i = 0; i < TRACE_SAMPLE_GAPS; i++)
+		missing += s->gaps[i];
+	fprintf(e->to, ",\"samples\":{\"period_ns\":%" PRIu64 ",\"inside\":%s,", s->head.period_ns,
+		s->head.source == TRACE_SOURCE_TIMER ? "true" : "false");
+	fprintf(e->to, "\"missing\":%" PRIu64 "}", missing);
 }
 
 static void put_data(struct export *e)
@@ -179,6 +197,7 @@ static void put_data(struct export *e)
 	put_pair(e->to, "start", start);
 	putc(',', e->to);
 	put_pair(e->to, "note", e->note);
+	put_samples(e);
 	putc('}', e->to);
 }
 

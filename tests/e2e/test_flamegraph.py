@@ -3,6 +3,7 @@
 # limit: 400
 
 import html
+import json
 import os
 import re
 import shutil
@@ -43,6 +44,8 @@ setTimeout(() => {
 	said.push("list=" + document.querySelector("tbody tr").innerText.replace(/\\s+/g, " "));
 	const pixels = pen.getImageData(0, 0, canvas.width, 60).data;
 	said.push("colours=" + new Set(new Uint32Array(pixels.buffer)).size);
+	said.push("labels=" + Array.from({ length: count }, (_, i) => labelOf(i)).join("|"));
+	said.push("about=" + byId("about").textContent);
 	said.push("images=" + document.querySelectorAll("img").length);
 	for (const s of said)
 		document.body.append(probe(s));
@@ -88,6 +91,31 @@ def flamegraph(home, expect):
     expect.same(got["list"], "parse 15.0 µs 16.0 µs 3", "the function with most time of its own")
     expect(int(got["colours"]) > 5, "nothing is drawn")
     expect.same(got["images"], "0", "markup out of a name")
+
+
+@cli.case
+def samples(home, expect):
+    """How often was looked, in the page's head; of samples no calls are counted. Stripped functions have
+    their file's name, too."""
+    path = written(home)(".html")
+    page = read(path).decode()
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', page, re.S)[1])
+    for function in data["functions"]:
+        function["sampled"] = True
+        if function["name"] == "parse":
+            function["name"] = "func_1a2b"
+    data["samples"] = {"period_ns": 1001001, "inside": True, "missing": 1234}
+    page = re.sub(r'(type="application/json">).*?(</script>)',
+                  lambda m: m[1] + json.dumps(data).replace("<", "\\u003c") + m[2], page, flags=re.S)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(page)
+    got = browse(home, path)
+    expect("sampled 999 times a second by timers in the program, 1,234 samples are missing" in
+           got["about"], f"{got['about']}")
+    expect.same(got["over"].split("|")[1].split("  ·  ")[2], "2 samples", "over a box")
+    expect("average" not in got["over"], "no call was measured")
+    expect("func_1a2b [known]" in got["labels"].split("|") and "main" in got["labels"].split("|"),
+           got["labels"])
 
 
 if __name__ == "__main__":

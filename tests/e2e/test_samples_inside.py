@@ -7,6 +7,7 @@ of it. Speaks TAP.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -167,6 +168,10 @@ def who_blocks_the_signal_is_told_of(home, expect):
     told = home.run("report").stderr
     expect(f"at least {missing} samples are missing: 2 threads (inside " in told and "block SIGPROF" in told,
            told)
+    page = home.run("export", "--format", "flamegraph", "-o", "-").stdout
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', page, re.S)[1])
+    expect.same(data["samples"], {"period_ns": found.period, "inside": True, "missing": missing}, "the page")
+    expect(all(f.get("sampled") for f in data["functions"]), "calls were not counted")
     # that they are gone before anybody looks
     _, _, tids, found = inside(home, "brief", data="brief")
     expect.same([count for reason, count in found.gaps if reason == blocked and count], [], "none is missing")
