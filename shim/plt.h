@@ -168,6 +168,9 @@ void plt_place_find(struct plt_stack *stack, uintptr_t slot);
 	/* Where the return addresses of its open calls stand now; who has this slot is being called. */
 uintptr_t plt_place(const struct plt_frame *frame);
 	/* As it was found last; 0: nobody knows. */
+uintptr_t plt_place_true(uintptr_t address, uintptr_t place);
+	/* The true one, if it is ours and stands there as a return address; else the same. For copies of
+	 * stacks: who reads one later finds no frames of ours. */
 bool plt_place_holds(const struct plt_frame *frame, uintptr_t address);
 bool plt_place_swap(const struct plt_frame *frame, uintptr_t from, uintptr_t to);
 	/* Whether that return address is there, and writes another one if so. It is known where, and there

@@ -119,6 +119,17 @@ void plt_place_find(struct plt_stack *k, uintptr_t slot)
 
 #endif
 
+uintptr_t plt_place_true(uintptr_t address, uintptr_t place)
+{
+	uintptr_t at = (address - (uintptr_t)plt_returns) / PLT_STUB;
+	const struct plt_stack *k = at < PLT_STACKS ? plt_owners[at] : NULL;
+
+	for (const struct plt_frame *f = k ? k->top : NULL; f && f > k->frames; f--)
+		if (PLT_IN_MEMORY ? f->slot == place : f->slot > place)
+			return f->site;
+	return address;
+}
+
 bool plt_place_holds(const struct plt_frame *f, uintptr_t address)
 {
 	return __atomic_load_n((uintptr_t *)plt_place(f), __ATOMIC_RELAXED) == as_saved(f, address);
@@ -131,5 +142,9 @@ bool plt_place_swap(const struct plt_frame *f, uintptr_t from, uintptr_t to)
 	return __atomic_compare_exchange_n((uintptr_t *)plt_place(f), &saved, as_saved(f, to),
 					   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
+
+#else
+
+uintptr_t plt_place_true(uintptr_t address, uintptr_t place) { return (void)place, address; }
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "lib/base/sysio.h"
 #include "lib/message/infer.h"
+#include "shim/plt.h"
 #include "shim/shim.h"
 #include "shim/stack_modules.h"
 
@@ -230,7 +231,8 @@ static uint64_t word_at(const struct span *span, uintptr_t at, const uint64_t *w
 {
 	uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
 
-	return at + i * sizeof word >= span->ours && may_be_address(word) ? word : 0;
+	at += i * sizeof word;
+	return at >= span->ours && may_be_address(word) ? plt_place_true(word, at) : 0;
 }
 
 /* How much of a span `room` bytes hold. What modules the addresses lie in, the collector is told here,
