@@ -143,7 +143,7 @@ bool blocked_look(struct sampler *s)
 	const uint64_t ms = s->some_blocked ? BLOCKED_LOOK_MS : BLOCKED_NONE_MS;
 	unsigned looked = 0;
 
-	if (s->ns - s->asked_ns < ms * 1000000)
+	if (s->ns - s->asked_ns < ms * 900000) /* a nap may end a moment early */
 		return s->some_blocked;
 	s->asked_ns = s->ns;
 	s->some_blocked = false;

@@ -164,7 +164,7 @@ def who_blocks_the_signal_is_told_of(home, expect):
     expect.same((done.returncode, wrong, len(tids)), (0, [], 2), "the guest")
     expect(not tids & set(found.by_tid()), "they have samples")
     missing = sum(count for reason, count in found.gaps if reason == blocked)
-    expect(.4 * .6e9 < missing * found.period < 1.1 * .6e9, f"{missing} missing, of {.6e9 / found.period}")
+    expect(.4 * 1e9 < missing * found.period < 1.1 * 1e9, f"{missing} missing, of {1e9 / found.period}")
     told = home.run("report").stderr
     expect(f"at least {missing} samples are missing: 2 threads (inside " in told and "block SIGPROF" in told,
            told)

@@ -253,7 +253,7 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "threads") == 0)
 		return threads();
 	if (strcmp(mode, "blocked") == 0)
-		return blocked(300);
+		return blocked(500);
 	if (strcmp(mode, "brief") == 0)
 		return blocked(0);
 	if (strcmp(mode, "unblocked") == 0)
