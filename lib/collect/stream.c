@@ -31,6 +31,8 @@ static int put(struct collector *c, const bool takes[CONTROL_SINKS], const char 
 {
 	bool lost[CONTROL_SINKS];
 
+	if (!count) /* a line that is open, or not, stays so */
+		return 0;
 	for (unsigned i = 0; i < c->sink_count; i++)
 		if (takes[i] && deliver_room(c, i, count, &lost[i]) != 0)
 			return -EAGAIN;

@@ -65,6 +65,22 @@ static void test_cut_by_the_ring(void **state)
 	assert_string_equal(rest + sizeof text - 5000, "#\n");
 }
 
+/* The shim records no such thing; others may. */
+static void test_of_no_bytes(void **state)
+{
+	static const char *const said[] = { "a line\n", "", "an open", "", " one\n" };
+	static const uint64_t open[] = { 0, 0, 1, 1, 0 };
+	(void)state;
+
+	case_begin("file:@/raw?format=raw");
+	for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+		say_as(whole, said[i]);
+		case_settle();
+		assert_int_equal(scene.c.state.open_lines, open[i]);
+	}
+	expect_file("raw", "a line\nan open one\n");
+}
+
 static void test_incomplete(void **state)
 {
 	(void)state;
@@ -372,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_untorn),
 		CASE(test_cut_by_the_ring),
+		CASE(test_of_no_bytes),
 		CASE(test_incomplete),
 		CASE(test_writer_dies),
 		CASE(test_silence),
