@@ -28,6 +28,7 @@
 	.type	plt_stubs, @object
 	.p2align 6
 plt_stubs:
+	.cfi_startproc
 	.set	i, 0
 	.rept	PLT_FUNCTIONS
 	hint	#34			/* bti c */
@@ -36,6 +37,7 @@ plt_stubs:
 	.p2align 4
 	.set	i, i + 1
 	.endr
+	.cfi_endproc
 	.size	plt_stubs, . - plt_stubs
 
 /* The frame: registers that may hold arguments (at an exit: results), x17, and the caller's x29 and x30, as
@@ -207,6 +209,7 @@ exit:
 	address	x1, plt_owners
 	add	x1, x1, x17, lsl #3
 	bl	plt_leave_slowly
+	.cfi_register x30, x0
 	restore_vectors
 	b	1b
 	.cfi_endproc

@@ -405,6 +405,7 @@ static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ende
 	if (!f)
 		return false;
 	*ended = *f;
+	*(volatile uintptr_t *)&k->frames->site = f->site; /* what unwinders find once it is gone */
 	bool inner = k->top > f;
 	while (!copied && k->top > f)
 		drop(k);
@@ -426,6 +427,7 @@ uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 {
 	struct plt_stack *k = plt_now;
 	struct plt_frame ended;
+	uintptr_t before = k->frames->site;
 	int saved = errno;
 	bool here;
 
@@ -437,6 +439,8 @@ uintptr_t plt_leave_slowly(uintptr_t slot, struct plt_stack **owner)
 		if (!gate || (gate & STAMP_MODE))
 			plt_record_exit(&ended, slot, saved);
 	} while (here && k->top->slot == slot);
+	if (here)
+		k->frames->site = before; /* that of an exit that a handler came in, perhaps */
 	errno = saved;
 	return ended.site;
 }

@@ -25,6 +25,7 @@
 	.type	plt_stubs, @object
 	.p2align 6
 plt_stubs:
+	.cfi_startproc
 	.set	i, 0
 	.rept	PLT_FUNCTIONS
 	endbr64
@@ -35,7 +36,24 @@ plt_stubs:
 	.p2align 4
 	.set	i, i + 1
 	.endr
+	.cfi_endproc
 	.size	plt_stubs, . - plt_stubs
+
+/* Unwinders may come at every instruction: of samples, of handlers, of debuggers. */
+	.macro	pushes	first:req, others:vararg
+	push	\first
+	.cfi_adjust_cfa_offset 8
+	.ifnb	\others
+	pushes	\others
+	.endif
+	.endm
+	.macro	pops	first:req, others:vararg
+	pop	\first
+	.cfi_adjust_cfa_offset -8
+	.ifnb	\others
+	pops	\others
+	.endif
+	.endm
 
 /* Vector registers that may hold arguments (at an exit: results), in full, below a new frame. */
 	.macro	vectors	how
@@ -98,15 +116,8 @@ entry:
 	jnz	1f
 	test	%eax, %eax		/* 0: a forked child, which has to look again */
 	jnz	5f
-1:	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%r8
-	push	%r9
-	push	%r10			/* the static chain of some languages */
-	push	%r11
-	.cfi_adjust_cfa_offset 64
+1:	pushes	%rdi, %rsi, %rdx, %rcx, %r8, %r9
+	pushes	%r10, %r11		/* r10: the static chain of some languages */
 	mov	%r11d, %edi
 	lea	72(%rsp), %rsi
 	call	plt_enter
@@ -114,16 +125,7 @@ entry:
 	jz	6f
 2:	mov	%rax, (%rsp)
 	.cfi_remember_state
-	pop	%r11
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rcx
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	pop	%rax
-	.cfi_adjust_cfa_offset -72
+	pops	%r11, %r10, %r9, %r8, %rcx, %rdx, %rsi, %rdi, %rax
 	jmp	*%r11
 5:	.cfi_adjust_cfa_offset 8
 	pop	%rax
@@ -172,6 +174,10 @@ entry:
 	site_of_frame
 	.endm
 
+	.macro	returns_to below	/* the true return address is so far below the CFA */
+	.cfi_escape 0x10, 16, 3, 0x08, \below, 0x1c /* DW_CFA_expression: const1u minus */
+	.endm
+
 	.p2align 6
 	.cfi_startproc simple
 	.cfi_def_cfa %rsp, 4
@@ -197,24 +203,18 @@ plt_returns:
 exit:
 	sub	$8, %rsp		/* the slot again */
 	.cfi_adjust_cfa_offset 8
-	push	%rax			/* results; some languages have four of them */
-	push	%rdx
-	push	%rcx
-	push	%r8
-	push	%r11
-	.cfi_adjust_cfa_offset 40
+	pushes	%rax, %rdx, %rcx, %r8	/* results; some languages have four of them */
+	pushes	%r11
 	lea	40(%rsp), %rdi
 	call	plt_leave
 	test	%rax, %rax
 	jz	6f
-1:	mov	%rax, (%rsp)
-	.cfi_remember_state
-	pop	%r11
-	pop	%r8
-	pop	%rcx
-	pop	%rdx
-	pop	%rax
-	.cfi_adjust_cfa_offset -40
+1:	.cfi_remember_state
+	.cfi_register %rip, %rax	/* the frame that the expression looks for is gone */
+	mov	%rax, (%rsp)
+	pops	%r11
+	.cfi_register %rip, %r11
+	pops	%r8, %rcx, %rdx, %rax
 	add	$8, %rsp
 	.cfi_adjust_cfa_offset -8
 	jmp	*%r11
@@ -224,9 +224,12 @@ exit:
 	lea	48(%rbp), %rdi
 	mov	8(%rbp), %rsi
 	call	plt_leave_slowly
+	.cfi_register %rip, %rax
 	mov	%rax, 8(%rbp)
+	returns_to 52
 	restore_vectors
 	.cfi_restore_state
+	returns_to 52
 	mov	(%rsp), %rax
 	jmp	1b
 	.cfi_endproc

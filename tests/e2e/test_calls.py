@@ -5,6 +5,7 @@
 A program counts its calls of a library; the trace, read by traces.py, has them all. Speaks TAP.
 """
 
+import ast
 import collections
 import json
 import os
@@ -336,6 +337,55 @@ def nobody_sees_us_on_the_stack(home, expect):
                 "as without hark")
     expect.same(leaves(trace), of_library(counted), "calls")
     expect.same(set(endings(trace)), {"returned"}, "how calls ended, one in the place of another too")
+
+
+STEPS = r"""
+import gdb
+for setting in "pagination off", "confirm off", "breakpoint pending on":
+    gdb.execute("set " + setting)
+gdb.execute("break down")
+gdb.execute("run")
+gdb.execute("continue")
+gdb.execute("continue")
+gdb.execute("delete")
+ours, lost = 0, set()
+while True:
+    gdb.execute("stepi", to_string=True)
+    names, frame, pc = [], gdb.newest_frame(), gdb.newest_frame().pc()
+    while frame and len(names) < 60:
+        names.append(frame.name())
+        frame = frame.older()
+    ours += "libhark" in (gdb.solib_name(pc) or "")
+    if "main" not in names:
+        lost.add((names[0], gdb.execute("x/i $pc", to_string=True).split("\t")[1].split()[0]))
+    if names[0] == "main":
+        break
+gdb.execute("kill")
+print("STEPS", ours, sorted(lost))
+"""
+
+
+if MACHINE == "x86_64" and shutil.which("gdb"):
+    @cli.case
+    def unwinders_at_every_instruction(home, expect):
+        """gdb finds main() from each of ours, but for the last ones of an exit, when its frame is gone."""
+        script = os.path.join(home.top, "steps.py")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(STEPS)
+        shim = os.path.join(cli.harness.BUILD, "libhark-preload.so")
+        env = home.env(HARK_CALLS="leaf_*", HARK_DATA=os.path.join(home.top, "data"))
+        command = ["gdb", "-q", "-nx", "-batch", "-ex", "set startup-with-shell off", "-ex",
+                   f"set environment LD_PRELOAD {shim}", "-x", script, "--args", Build()["calls"], "deep", "3"]
+        done = subprocess.run(command, env=env, cwd=home.top, text=True, capture_output=True,
+                              check=False, timeout=cli.LIMIT)
+        said = [line for line in done.stdout.splitlines() if line.startswith("STEPS")]
+        assert len(said) == 1, done.stdout[-500:] + done.stderr[-1000:]
+        _, ours, lost = said[0].split(" ", 2)
+        expect(int(ours) > 300, f"{ours} instructions")
+        short = {"plt_leave_slowly": ("add", "mov", "pop", "ret"), "exit": ("test", "je")}
+        lost = [(f, i) for f, i in ast.literal_eval(lost)
+                if f != "plt_leave" and i not in short.get(f, ())]
+        expect.same(lost, [], "where main() was not found")
 
 
 @cli.case
