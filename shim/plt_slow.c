@@ -163,8 +163,9 @@ void plt_returns_twice(void)
 
 	plt_copied();
 	give_all_up(plt_now);
-	for (struct plt_frame *f = plt_now->top; !PLT_IN_MEMORY && f > plt_now->frames; f--)
-		plt_stray_keep(f);
+	if (!PLT_IN_MEMORY)
+		for (struct plt_frame *f = plt_now->top; f > plt_now->frames; f--)
+			plt_stray_keep(f);
 	plt_release_signals(mask);
 }
 
