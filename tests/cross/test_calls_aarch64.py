@@ -89,9 +89,10 @@ def arguments_and_results(home, expect):
 def ways_to_leave(home, expect):
     """longjmp, threads that end and are cancelled, handlers on stacks of their own, deep calls."""
     for case, times in (("leaps", "35"), ("threads", "1"), ("cancels", "5"), ("interrupted", "21"),
-                        ("deep", "500"), ("asks", "9")):
-        source = "complaints.c" if case == "asks" else "calls.c"
-        run(home, expect, program(source), case, times)
+                        ("deep", "500")):
+        run(home, expect, program("calls.c"), case, times)
+    # by a processor that signs no address: a signature may by chance be none to be seen (plt_place.c)
+    run(home, expect, program("complaints.c"), "asks", "9", processor=("-cpu", "cortex-a57"))
 
 
 @cli.case
