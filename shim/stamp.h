@@ -258,6 +258,14 @@ static inline bool stamp_is(const struct stamp_frame *f, uintptr_t function, uin
 	return f->function == function && (sp <= f->sp || (after == site && sp <= f[-1].sp));
 }
 
+/* No stack pointer stays there: who is interrupted between making that very frame and the top would leave
+ * the handler's to the next handler, which had it for a call that is gone. So it is for one that is open. */
+static inline void stamp_close_frame(struct stamp *s, struct stamp_frame *f)
+{
+	*(volatile uintptr_t *)&f->sp = UINTPTR_MAX;
+	*(struct stamp_frame *volatile *)&s->top = f - 1;
+}
+
 /* The next stamp goes to the slow half. */
 static inline void stamp_ask(struct stamp *s)
 {

@@ -49,8 +49,8 @@ static inline uint8_t *stamp_take(struct stamp *s, uintptr_t bytes, bool counter
 static inline void stamp_open_frame(struct stamp *s, struct stamp_frame *f, uintptr_t function,
 				    uintptr_t site, uintptr_t sp, uintptr_t after)
 {
-	/* A handler that came between the frame and the top has used the same frame. Its stack pointer is
-	 * another one. */
+	/* A handler that came between the frame and the top has used the same frame: no stack pointer is
+	 * there then (stamp_close_frame), and one that comes before we look holds it for open. */
 	do {
 		f->function = function;
 		f->sp = sp;
@@ -105,7 +105,7 @@ STAMP_INLINE bool stamp_fast_leave(struct stamp *s, uint32_t seen, bool counter,
 		return false;
 	record = TRACE_SHORT(TRACE_EXIT, now);
 	memcpy(at, &record, sizeof record);
-	s->top = f - 1;
+	stamp_close_frame(s, f);
 	return true;
 }
 

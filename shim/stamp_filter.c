@@ -112,7 +112,7 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 		return true;
 	/* A handler came that has heard of other rules, or of none, before it could see this frame. */
 	f->hidden = 0;
-	s->top = f - 1;
+	stamp_close_frame(s, f);
 	return false;
 }
 
@@ -167,14 +167,14 @@ bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr
 	if (!stamp_is(f, function, site, sp, after))
 		return sieve_slot(v->table, function)->muted == SIEVE_MUTED;
 	if (f->hidden) {
-		*(struct stamp_frame *volatile *)&s->top = f - 1;
+		stamp_close_frame(s, f);
 		f->hidden = 0;
 		return true;
 	}
 	if (s->mode == STAMP_PROFILE) {
 		stamp_profile_left(f, stamp_now());
 	} else if (v->min_ticks && stamp_take_back(f, stamp_now())) {
-		*(struct stamp_frame *volatile *)&s->top = f - 1;
+		stamp_close_frame(s, f);
 		f->hidden = 0;
 		return true;
 	} else {
@@ -185,6 +185,6 @@ bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr
 		memcpy(at, &record, sizeof record);
 		s->kept++;
 	}
-	s->top = f - 1;
+	stamp_close_frame(s, f);
 	return true;
 }

@@ -378,8 +378,10 @@ static bool begin_thread(struct stamp *s)
 		atomic_store(&s->room->image, image.number);
 	}
 	if (s->mode == STAMP_PROFILE) {
-		for (; depth; depth--) /* what is open has begun before the profile */
-			(s->top--)->hidden = 0;
+		for (; depth; depth--) { /* what is open has begun before the profile */
+			s->top->hidden = 0;
+			stamp_close_frame(s, s->top);
+		}
 		stamp_profile_forget();
 		stamp_sieve_begin();
 		return true;

@@ -370,6 +370,6 @@ bool stamp_profile_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 	if (!mine(s) || !stamp_is(s->top, function, site, sp, after))
 		return false;
 	stamp_profile_left(s->top, clock_ticks(shim.session.ring.counter));
-	s->top--;
+	stamp_close_frame(s, s->top);
 	return true;
 }

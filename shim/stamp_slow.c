@@ -215,8 +215,10 @@ static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 	uint32_t told = 0;
 
 	/* The innermost may be hidden, or too short: there is nothing to tell of them. */
-	for (; !profile && count && (s->top->hidden || stamp_take_back(s->top, now)); count--)
-		(s->top--)->hidden = 0;
+	for (; !profile && count && (s->top->hidden || stamp_take_back(s->top, now)); count--) {
+		s->top->hidden = 0;
+		stamp_close_frame(s, s->top);
+	}
 	for (const struct stamp_frame *f = s->top; f > s->top - count; f--)
 		told += !f->hidden;
 	if (told && !profile)
@@ -224,7 +226,8 @@ static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 	for (; count; count--) {
 		if (profile && !s->top->hidden)
 			stamp_profile_left(s->top, now);
-		(s->top--)->hidden = 0;
+		s->top->hidden = 0;
+		stamp_close_frame(s, s->top);
 	}
 }
 
@@ -439,7 +442,7 @@ static void leave(struct stamp *s, uint64_t now)
 	else if (!stamp_take_back(s->top, now))
 		write_exit(s, now);
 	s->top->hidden = 0;
-	s->top--;
+	stamp_close_frame(s, s->top);
 }
 
 void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
