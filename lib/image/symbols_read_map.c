@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/array.h"
 #include "lib/image/symbols_read.h"
 
 struct row {
@@ -17,7 +18,7 @@ struct row {
 
 struct rows {
 	struct row *all;
-	size_t count, room;
+	size_t count;
 };
 
 /* NULL: nothing that can be read, or no memory */
@@ -66,14 +67,10 @@ static int take_lines(char *text, struct rows *rows)
 		if (!next)
 			break; /* it was being written */
 		*next++ = '\0';
-		if (rows->count == rows->room) {
-			size_t room = rows->room ? 2 * rows->room : 256;
-			struct row *all = reallocarray(rows->all, room, sizeof *all);
-			if (!all)
-				return -ENOMEM;
-			rows->all = all;
-			rows->room = room;
-		}
+		struct row *all = array_grown(rows->all, rows->count, sizeof *all);
+		if (!all)
+			return -ENOMEM;
+		rows->all = all;
 		if (rows->count < SYMBOLS_MOST && take_line(line, &rows->all[rows->count]))
 			rows->count++;
 	}
