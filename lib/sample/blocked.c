@@ -119,13 +119,18 @@ static bool look_at(struct sampler *s, int tasks, const char *name, struct space
 	return was;
 }
 
-static unsigned look_at_process(struct sampler *s, const struct space_process *p, bool *any)
+/* Where it has more threads than may be looked at now, the others are next. */
+static unsigned look_at_process(struct sampler *s, struct space_process *p, bool *any)
 {
 	char path[PROCESS_PATH];
 	DIR *dir = process_path(p->pid, "task", path) == 0 ? opendir(path) : NULL;
 	unsigned looked = 0;
+	uint32_t at = 0;
+	struct dirent *e = NULL;
 
-	for (struct dirent *e; dir && looked < LOOK_MOST && (e = readdir(dir));) {
+	while (dir && looked < LOOK_MOST && (e = readdir(dir))) {
+		if (at++ < p->asked)
+			continue;
 		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
 		struct space_thread *t = tid > 0 ? space_thread(s->space, p->pid, tid) : NULL;
 		if (!t || t->pid != p->pid)
@@ -133,6 +138,7 @@ static unsigned look_at_process(struct sampler *s, const struct space_process *p
 		*any |= look_at(s, dirfd(dir), e->d_name, t);
 		looked++;
 	}
+	p->asked = e ? at : 0;
 	if (dir)
 		closedir(dir);
 	return looked + 1;
@@ -146,6 +152,7 @@ bool blocked_look(struct sampler *s)
 	if (s->ns - s->asked_ns < ms * 900000) /* a nap may end a moment early */
 		return s->some_blocked;
 	s->asked_ns = s->ns;
+	bool some = s->some_blocked;
 	s->some_blocked = false;
 	for (size_t i = 0; i < SPACE_SLOTS && looked < LOOK_MOST; i++) {
 		size_t slot = s->asked_slot;
@@ -154,6 +161,8 @@ bool blocked_look(struct sampler *s)
 				looked += look_at_process(s, p, &s->some_blocked);
 		s->asked_slot = (slot + 1) % SPACE_SLOTS;
 	}
+	/* They may be among those that are next. */
+	s->some_blocked |= some && looked >= LOOK_MOST;
 	blocked_ended(s, false);
 	return s->some_blocked;
 }

@@ -39,6 +39,7 @@ struct space_process {
 	bool missed;               /* an address was looked for that lies in none of them */
 	bool hidden;               /* its number is another one's here: /proc says nothing of it */
 	uint64_t read_ns;          /* when its maps were last read */
+	uint32_t asked;            /* how many of its threads were, the last time; 0: all */
 	struct space_process *next;
 };
 

@@ -172,6 +172,10 @@ def who_blocks_the_signal_is_told_of(home, expect):
     data = json.loads(re.search(r'type="application/json">(.*?)</script>', page, re.S)[1])
     expect.same(data["samples"], {"period_ns": found.period, "inside": True, "missing": missing}, "the page")
     expect(all(f.get("sampled") for f in data["functions"]), "calls were not counted")
+    # behind more others than are looked at at a time
+    _, _, tids, found = inside(home, "crowd", data="crowd")
+    missing = sum(count for reason, count in found.gaps if reason == blocked)
+    expect(.4 * 1e9 < missing * found.period < 1.1 * 1e9, f"{missing} missing in a crowd")
     # that they are gone before anybody looks
     _, _, tids, found = inside(home, "brief", data="brief")
     expect.same([count for reason, count in found.gaps if reason == blocked and count], [], "none is missing")

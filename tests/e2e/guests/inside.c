@@ -227,6 +227,24 @@ static void *unblocking(void *ms)
 	return burner(ms);
 }
 
+static void *waiting(void *nothing)
+{
+	for (;;)
+		pause();
+	return nothing;
+}
+
+/* More threads than are looked at in one go. */
+static int crowd(void)
+{
+	pthread_t thread;
+	int error = 0;
+
+	for (int i = 0; i < 80; i++)
+		error |= pthread_create(&thread, NULL, waiting, NULL);
+	return error;
+}
+
 /* Threads that begin with all signals blocked, as those of libraries do. -1: they unblock them at once. */
 static int blocked(int ms)
 {
@@ -254,6 +272,8 @@ int main(int argc, char **argv)
 		return threads();
 	if (strcmp(mode, "blocked") == 0)
 		return blocked(500);
+	if (strcmp(mode, "crowd") == 0)
+		return crowd() ? 1 : blocked(500);
 	if (strcmp(mode, "brief") == 0)
 		return blocked(0);
 	if (strcmp(mode, "unblocked") == 0)
