@@ -5,6 +5,7 @@
  *	chorus LEDGER RUN SEED SLOT MESSAGES           one that came by exec, with one voice
  *
  * A message is "RUN slot number padding.", said by one call: write, fprintf, syslog, or stdout by line.
+ * Where the ledger wants less than all of the time, they talk in bursts, all of them at once.
  * The foreman alone is never killed. Knows nothing of hark; the ledger is kept as ledger.h says.
  */
 #include <errno.h>
@@ -81,6 +82,14 @@ static void say(unsigned slot, uint64_t number, unsigned way, char *text)
 	}
 }
 
+static void keep_pace(void)
+{
+	uint64_t into = ledger->share < 100 ? now_ns() % BEAT_NS : 0;
+
+	if (into > BEAT_NS / 100 * ledger->share)
+		usleep((useconds_t)((BEAT_NS - into) / 1000));
+}
+
 static void *talk(void *argument)
 {
 	struct voice *v = argument;
@@ -88,6 +97,7 @@ static void *talk(void *argument)
 	char text[LONGEST + 200];
 
 	for (uint64_t i = 0; i < v->messages && atomic_load(&ledger->mood) == TALK; i++) {
+		keep_pace();
 		uint64_t number = atomic_load(&s->begun) + 1;
 		atomic_store(&s->begun, number);
 		say(v->slot, number, (unsigned)draw(&v->random, 4), text);
@@ -149,7 +159,7 @@ static void live(unsigned first, uint64_t random)
 	struct voice v[VOICES];
 	pthread_t threads[VOICES];
 	bool alone = draw(&random, 2) == 0;
-	uint64_t most = draw(&random, 4) ? 20000 : 100;
+	uint64_t most = draw(&random, 4) ? 200 * ledger->share : 100;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	openlog("chorus", 0, LOG_USER);

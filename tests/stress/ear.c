@@ -245,7 +245,7 @@ static void hear_files(const char *path)
 		else if (last)
 			break;
 		else
-			usleep(500);
+			usleep(ledger->share < 100 ? 5000 : 500);
 	}
 	end_of_stream(false);
 }

@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 enum { SLOTS = 16, EARS = 5, GAPS = 1 << 19, CUTS = 1 << 16, DOUBTS = 1 << 18, LONGEST = 40000 };
+#define BEAT_NS UINT64_C(200000000)
+
 enum mood { WAIT, TALK, REST, END };
 
 struct slot {
@@ -65,7 +67,7 @@ struct ledger {
 	_Atomic uint64_t lives;         /* workers that were started */
 	_Atomic uint64_t workers;       /* that are there */
 	uint64_t long_every, long_bytes; /* messages of a slot's, and how long they are */
-	uint64_t spare;
+	uint64_t share;                 /* of each beat, in percent, in which is talked */
 	struct slot slots[SLOTS];
 	struct heard heard[EARS];
 	struct { uint64_t slot, number; } doubts[DOUBTS];

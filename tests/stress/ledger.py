@@ -4,6 +4,7 @@ import bisect
 import mmap
 import time
 
+BEAT = 0.2               # seconds, as ledger.h has it
 RECOVERY_NS = 200000000  # after a trouble: hold-ups are still of our making
 
 SLOTS, EARS, GAPS, CUTS, DOUBTS = 16, 5, 1 << 19, 1 << 16, 1 << 18
@@ -14,21 +15,22 @@ CUTS_AT = GAPS_AT + 3 * GAPS
 HEARD_WORDS = CUTS_AT + 3 * CUTS
 DOUBTS_AT = HEARD_AT + EARS * HEARD_WORDS
 WAIT, TALK, REST, END = range(4)
-MOOD, CLOSING, SINCE, UNTIL, DOUBTS_COUNT, LIVES, WORKERS, LONG_EVERY, LONG_BYTES = range(9)
+MOOD, CLOSING, SINCE, UNTIL, DOUBTS_COUNT, LIVES, WORKERS, LONG_EVERY, LONG_BYTES, SHARE = range(10)
 (MESSAGES, REPEATED, BACKS, NOTES, ANNOUNCED, HELD, HELD_OURS, LONGEST, LONGEST_OURS, ODD, GAPS_COUNT,
  CUTS_COUNT, SEQ, AGAIN, BYTES, OTHERS) = range(16)
 
 
 class Ledger:
-    """long: every so many messages of a slot's, one of so many bytes."""
+    """long: every so many messages of a slot's, one of so many bytes. share: in percent, of the time."""
 
-    def __init__(self, path, long):
+    def __init__(self, path, long, share):
         self.path = path
         with open(path, "w+b") as file:
             file.truncate(8 * (DOUBTS_AT + 2 * DOUBTS))
             self.map = mmap.mmap(file.fileno(), 0)
         self.words = memoryview(self.map).cast("Q")
         self.words[LONG_EVERY], self.words[LONG_BYTES] = long
+        self.words[SHARE] = share
 
     def slots(self):
         at = SLOTS_AT
@@ -66,6 +68,17 @@ class Ledger:
         words = self.words[DOUBTS_AT:DOUBTS_AT + 2 * self.words[DOUBTS_COUNT]].tolist()
         doubts = set(zip(words[::2], words[1::2]))
         return doubts | {(i, b) for i, (b, r) in enumerate(self.slots()) if b != r}
+
+    def in_burst(self, at, part):
+        """A moment (time.monotonic()) near to `at` and not over yet, so far into a burst of talk."""
+        if self.words[SHARE] >= 100:
+            return at
+        now, burst = time.monotonic(), BEAT * self.words[SHARE] / 100
+        ahead = time.time() - now
+        beat = (at + ahead) // BEAT * BEAT - ahead
+        if beat + part * burst >= now:
+            return beat + part * burst
+        return now if now < beat + burst else beat + BEAT + part * burst
 
     def trouble(self, over):
         now = time.time_ns()

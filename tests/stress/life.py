@@ -88,7 +88,7 @@ class Plan:
     kind: Kind
     ring: str
     seed: int       # of the chorus
-    events: object  # endless: (pause, what, how long, a number for choices)
+    events: object  # endless: (pause, what, how long, how far in a burst, a number for choices)
 
 
 def plan_of(seed, number):
@@ -97,11 +97,14 @@ def plan_of(seed, number):
     choices = list({t[0]: t for t in (*TROUBLES, *kind.other)}.values())
 
     def events():
+        first = [c for c in choices if c[1]]  # each of them once, whatever is drawn later
+        rng.shuffle(first)
         while True:
-            what, _, longest = rng.choices(choices, [c[1] for c in choices])[0]
+            what, _, longest = first.pop() if first else \
+                rng.choices(choices, [c[1] for c in choices])[0]
             # Now and then a second of peace, in which nobody may be held up.
             pause = rng.expovariate(1 / kind.pause) if rng.random() < 0.97 else 1
-            yield pause, what, longest and rng.uniform(0.005, longest), rng.random()
+            yield pause, what, longest and rng.uniform(0.005, longest), rng.random(), rng.random()
     return Plan(kind, ring, rng.getrandbits(48), events())
 
 
@@ -112,11 +115,14 @@ FILES, CONSOLE = ("rotating", "small"), SINKS.index("console")
 
 
 class Life(Session):
-    def __init__(self, seed, number, disk, stack):
+    """share: of the time, in percent, in which is talked; trouble is as much rarer."""
+
+    def __init__(self, seed, number, share, disk, stack):
         super().__init__(stack)
         self.plan = plan_of(seed, number)
         self.run = f"R{self.plan.seed:012x}"
-        self.ledger = Ledger(os.path.join(self.shm, "ledger"), self.plan.kind.long)
+        self.ledger = Ledger(os.path.join(self.shm, "ledger"), self.plan.kind.long, share)
+        self.share = share
         self.disk = disk or os.path.join(self.top, "disk")
         os.makedirs(self.disk, exist_ok=True)
         self.dirs = {"rotating": os.path.join(self.shm, "rotating"), "small": self.disk}
@@ -273,8 +279,12 @@ class Life(Session):
 
     def make_trouble(self, seconds):
         until = time.monotonic() + seconds
-        for pause, what, length, choice in self.plan.events:
-            at = time.monotonic() + pause
+        slower = 100 / self.share
+        owed = {}  # what could not be when it was due, and has never been: each second time
+        for number, (pause, what, length, part, choice) in enumerate(self.plan.events):
+            if owed and number % 2:
+                what, length = owed.popitem()
+            at = self.ledger.in_burst(time.monotonic() + min(pause * slower, pause + 1), part)
             while True:
                 self.do_due()
                 self.reap()
@@ -283,12 +293,14 @@ class Life(Session):
                     break
                 self.keep_disk_free()
                 next_undo = self.undo[0][0] if self.undo else at
-                time.sleep(max(0, min(at, until, next_undo, now + 0.02) - now))
+                time.sleep(max(0, min(at, until, next_undo, now + 0.02 * slower) - now))
             if time.monotonic() >= until or self.program.poll() is not None:
                 break
             self.ledger.trouble(over=False)
             if self.trouble(what, length, choice):
                 self.count[what] = self.count.get(what, 0) + 1
+            elif what not in self.count:
+                owed[what] = length
             self.do_due()
         self.do_due(everything=True)
 

@@ -3,7 +3,7 @@
 # beside
 """A soak: a chorus of processes talks, forks, execs and dies, and everything around it is in trouble.
 
-    test_soak.py [--seed N] [--seconds N] [--life N] [--plan]
+    test_soak.py [--seed N] [--seconds N] [--share N] [--life N] [--plan]
 
 Sessions follow each other (a life each). In each, a chorus (chorus.c) talks to five sinks at once, and
 from the plan, which is drawn from the seed alone, collectors and guardians are killed, stopped and
@@ -20,8 +20,9 @@ hear behind each sink:
   trouble of our making are counted apart, and neither is judged: a busy machine holds up, too);
 - processes, threads, descriptors, memory, directories: at the end as at the start.
 
-SOAK_SECONDS says how long (`make soak` is an hour). In `make check` it is a minute, of what processor
-time the tests beside it leave.
+SOAK_SECONDS says how long (`make soak` is an hour, flat out). In `make check` it is a minute in which is
+talked, and trouble made, in short bursts: a share of the time (--share, in percent), and of what
+processor time the tests beside it leave. Each kind of trouble comes in it nevertheless.
 """
 
 import argparse
@@ -34,14 +35,14 @@ import tempfile
 import time
 
 from ledger import LIVES
-from life import DISK_MB, SINKS, Life, plan_of, program
+from life import DISK_MB, SINKS, TROUBLES, Life, plan_of, program
 from round import HARK
 
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_PRIVATE_REC = (1 << 18) | (1 << 14)
 SHORT_SECONDS = 60
-SHORT_NICE = 10
+SHORT_NICE, SHORT_SHARE = 10, 8
 LIFE_SECONDS = 40        # of a session, at most
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -106,7 +107,7 @@ def print_plan(seed):
     for number in range(4):
         plan = plan_of(seed, number)
         print(f"life {number}: ring {plan.ring}, {plan.kind.name}")
-        for pause, what, length, _ in itertools.islice(plan.events, 40):
+        for pause, what, length, *_ in itertools.islice(plan.events, 40):
             print(f"  after {pause * 1000:.1f} ms {what}" +
                   (f" for {length * 1000:.1f} ms" if length else ""))
 
@@ -118,7 +119,7 @@ def lives(args, disk, sums):
     number = args.life or 0
     while time.monotonic() < until:
         with contextlib.ExitStack() as stack:
-            life = Life(args.seed, number, disk, stack)
+            life = Life(args.seed, number, args.share, disk, stack)
             try:
                 said, figures = life.go(min(length, until - time.monotonic()))
                 sums.add(life, said, figures)
@@ -141,6 +142,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1000000)
     parser.add_argument("--seconds", type=float,
                         default=float(os.environ.get("SOAK_SECONDS") or SHORT_SECONDS))
+    parser.add_argument("--share", type=int, help="of the time in which is talked, in percent "
+                        f"(of a minute: {SHORT_SHARE}, else all of it)")
     parser.add_argument("--life", type=int, help="only this one of the seed's sessions")
     parser.add_argument("--plan", action="store_true", help="print the beginning of the plan")
     args = parser.parse_args()
@@ -152,6 +155,7 @@ def main():
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     if args.seconds == SHORT_SECONDS:
         os.nice(SHORT_NICE)
+    args.share = args.share or (SHORT_SHARE if args.seconds == SHORT_SECONDS else 100)
     for name in "chorus", "ear":
         program(name)  # built before the first life
     sums, number = Sums(), 0
@@ -160,11 +164,17 @@ def main():
         for number, (failed, text) in enumerate(lives(args, disk, sums), 1):
             print(f"{'not ok' if failed else 'ok'} {number} - {text}", flush=True)
     sums.tell()
-    number += 1
-    print(f"ok {number} - a disk that is full" +
+    missing = [what for what, *_ in TROUBLES
+               if what not in sums.troubles and (disk or what != "fill disk")]
+    whole = args.life is None and args.seconds >= SHORT_SECONDS
+    print(f"{'not ok' if whole and missing else 'ok'} {number + 1} - each kind of trouble came to pass" +
+          ("" if whole else " # skip it was not to last so long"))
+    for what in missing:
+        print(f"# not once: {what}")
+    print(f"ok {number + 2} - a disk that is full" +
           ("" if disk else " # skip no right to mount one, not even in a user namespace"))
-    print(f"1..{number}")
-    sys.exit(1 if sums.failed else 0)
+    print(f"1..{number + 2}")
+    sys.exit(1 if sums.failed or (whole and missing) else 0)
 
 
 if __name__ == "__main__":
