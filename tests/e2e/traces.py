@@ -154,7 +154,7 @@ class Symbols:
     def name(self, offset):
         if self.names is None:
             built = os.stat(self.path).st_mtime_ns
-            out = said(built, "nm", "-C", self.path)
+            out = said(built, "nm", "--target=default", "-C", self.path)
             rows = [line.split(" ", 2) for line in out.splitlines() if not line.startswith(" ")]
             lowest = self.lowest()
             self.names = {int(at, 16) - lowest: name for at, kind, name in rows if kind in "tTwW"}
