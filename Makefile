@@ -196,6 +196,11 @@ $(GUESTS_CC): build/%: %.cc Makefile
 	$(call say,CXX)
 	mkdir -p $(@D) && $(CXX) $(CXXFLAGS) -o $@ $< $(GUEST_FLAGS)
 
+# What tests compile when they run, they compile by this: it keeps the results in build/compiled.
+build/tests/once: build/obj/tests/compile/once.o
+	$(call say,LINK)
+	$(LINK)
+
 # The fuzz targets without a fuzzer, to go through the inputs that are kept.
 build/tests/fuzz/replay_%: build/asan/obj/tests/fuzz/fuzz_%.o build/asan/obj/tests/fuzz/replay.o \
 		build/asan/lib.a
@@ -289,7 +294,7 @@ STRESS_TESTS  = $(STRESS:%=build/%) $(wildcard tests/stress/test_*.sh tests/stre
 CHECKS        = scripts/check-includes scripts/check-readme scripts/check-size scripts/check-exports \
 	tests/traps.py
 TESTS         = $(CHECKS) $(UNIT_TESTS) $(REPLAY_TESTS) $(HANDS) $(SCRIPT_TESTS) $(STRESS_TESTS)
-TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC) \
+TEST_PROGRAMS = $(PRODUCTS) $(TESTING_PRODUCTS) $(GUESTS_C) $(GUESTS_CC) build/tests/once \
 	$(if $(HAVE_A64),$(A64_SHORT))
 
 deps: ## install what a fresh Debian 12 lacks
@@ -298,6 +303,7 @@ deps: ## install what a fresh Debian 12 lacks
 # EVERY=1: where cases are combinations, all of them (tests/tap.py).
 export EVERY
 check: $(TEST_PROGRAMS) $(filter build/%,$(TESTS)) ## run the tests; TESTS="…" names some of them
+	find build/compiled -type f -mtime +14 -delete 2>/dev/null || : # what no test has asked for
 	$(RUN) $(TESTS)
 
 # Only the cases that tests/traps.txt names, and what came of them.

@@ -23,16 +23,18 @@ BUILT = tempfile.TemporaryDirectory(prefix="hark-calls-aarch64-")
 
 
 def compiled(out, source, *flags):
-    subprocess.run([GXX if source.endswith(".cc") else GCC, "-O2", "-w", "-D_GNU_SOURCE",
-                    "-I", cli.harness.ROOT, "-o", out,
-                    os.path.join(GUESTS, source), *flags], check=True)
+    """In BUILT, where the way to a library is the same in each run."""
+    cli.harness.cc("-O2", "-w", "-D_GNU_SOURCE", "-I", cli.harness.ROOT, "-o", out,
+                   os.path.join(GUESTS, source), *flags, cwd=BUILT.name,
+                   by=GXX if source.endswith(".cc") else GCC)
     return out
 
 
 @cli.once
 def folder(*way):
-    """With the library that all call."""
-    top = tempfile.mkdtemp(dir=BUILT.name)
+    """With the library that all call; its name in BUILT."""
+    top = "leaf" + "".join(way)
+    os.mkdir(os.path.join(BUILT.name, top))
     compiled(os.path.join(top, "libleaf.so"), "leaf.c", "-shared", "-fPIC", *way)
     return top
 
@@ -41,7 +43,7 @@ def folder(*way):
 def program(source, *way):
     top = folder(*(f for f in way if f.startswith("-m")))
     return compiled(os.path.join(tempfile.mkdtemp(dir=BUILT.name), "program"), source, *way,
-                    "-L" + top, "-lleaf", "-Wl,-rpath," + top, "-pthread")
+                    "-L" + top, "-lleaf", f"-Wl,-rpath,$ORIGIN/../{top}", "-pthread")
 
 
 class Emulated(modes.Aarch64):

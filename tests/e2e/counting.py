@@ -12,11 +12,11 @@ GUESTS = os.path.join(cli.harness.ROOT, "tests", "e2e", "guests")
 COUNT = struct.Struct("<24sq")
 
 
-def compiled(folder, source, name, *flags, compiler="gcc"):
+def compiled(folder, source, name, *flags, **how):
     """The path of what it became. source: of guests/, or an absolute path."""
     path = os.path.join(folder, name)
-    subprocess.run([compiler, "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags,
-                    "-o", path, os.path.join(GUESTS, source)], check=True)
+    cli.harness.cc("-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", *flags, "-o", path,
+                   os.path.join(GUESTS, source), **how)
     return path
 
 
@@ -35,7 +35,8 @@ def two_libraries(folder):
         with open(source, "w", encoding="ascii") as file:
             file.write(f"static int inner_{name}(int n) {{ return n * 2; }}\n"
                        f"int of_{name}(int n) {{ return inner_{name}(n) + 1; }}\n")
-        paths.append(compiled(folder, source, f"lib{name}.so", "-O0", "-shared", "-fPIC"))
+        paths.append(compiled(folder, source, f"lib{name}.so", "-O0", "-shared", "-fPIC",
+                              anywhere=True))
     return paths
 
 

@@ -15,8 +15,8 @@ BUILT = tempfile.TemporaryDirectory(prefix="hark-sampling-")
 @cli.once
 def built(source, *flags):
     out = os.path.join(tempfile.mkdtemp(dir=BUILT.name), "program")
-    subprocess.run(["gcc", "-w", "-D_GNU_SOURCE", "-pthread", *flags, "-o", out,
-                    os.path.join(GUESTS, source)], check=True)
+    cli.harness.cc("-w", "-D_GNU_SOURCE", "-pthread", *flags, "-o", out,
+                   os.path.join(GUESTS, source))
     return out
 
 

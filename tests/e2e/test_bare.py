@@ -119,7 +119,7 @@ int puts(const char *text) { calls++; return fprintf(stdout, "[%s]\\n", text) < 
 
 def other_preload(home):
     source, path = home.file("other.c", OTHER), os.path.join(home.top, "other.so")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-fno-builtin", "-o", path, source], check=True)
+    harness.cc("-shared", "-fPIC", "-fno-builtin", "-o", path, source)
     return path
 
 

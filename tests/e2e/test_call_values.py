@@ -7,7 +7,6 @@ Speaks TAP.
 import collections
 import json
 import os
-import subprocess
 import tempfile
 
 import cli
@@ -20,8 +19,8 @@ NAMES = "open,openat,close,lseek,mkdir,access,malloc,free,setenv,getenv,kill,pth
 @cli.once
 def program():
     path = os.path.join(BUILT.name, "values")
-    subprocess.run(["gcc", "-O1", "-w", "-fno-builtin", "-D_GNU_SOURCE", "-pthread", "-o", path,
-                    os.path.join(cli.harness.ROOT, "tests", "e2e", "guests", "values.c")], check=True)
+    cli.harness.cc("-O1", "-w", "-fno-builtin", "-D_GNU_SOURCE", "-pthread", "-o", path,
+                   os.path.join(cli.harness.ROOT, "tests", "e2e", "guests", "values.c"))
     return path
 
 

@@ -36,26 +36,26 @@ WAYS = {
 def compiled(source, *flags):
     """Its object, once for each way to compile it: most ways differ in how they are linked."""
     out = os.path.join(tempfile.mkdtemp(dir=BUILT.name), "object.o")
-    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-O2", "-w", "-D_GNU_SOURCE",
-                    "-I", cli.harness.ROOT, *flags,
-                    "-c", "-o", out, os.path.join(GUESTS, source)], check=True)
+    cli.harness.cc("-O2", "-w", "-D_GNU_SOURCE", "-I", cli.harness.ROOT, *flags, "-c", "-o", out,
+                   os.path.join(GUESTS, source))
     return out
 
 
 def linked(source, out, *flags):
-    """A program, or with -shared a library, linked beside its like; its path."""
+    """A program, or with -shared a library, linked beside its like; its path. In BUILT, where a way to its
+    library is the same in each run."""
     compiling = [f for f in flags if f == "-fPIC" or f.startswith(("-fno-p", "-fcf-"))]
-    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-o", out, compiled(source, *compiling),
-                    *flags], check=True)
+    cli.harness.cc("-o", out, compiled(source, *compiling), *flags, cwd=BUILT.name,
+                   by="g++" if source.endswith(".cc") else "gcc")
     return out
 
 
 @cli.once
 def leaf():
-    """The folder of the library that all call."""
-    top = tempfile.mkdtemp(dir=BUILT.name)
-    linked("leaf.c", os.path.join(top, "libleaf.so"), "-shared", "-fPIC")
-    return top
+    """The library that all call: how they are linked with it."""
+    os.mkdir(os.path.join(BUILT.name, "leaf"))
+    linked("leaf.c", os.path.join(BUILT.name, "leaf", "libleaf.so"), "-shared", "-fPIC")
+    return "-Lleaf", "-lleaf", "-Wl,-rpath,$ORIGIN/../leaf"
 
 
 @cli.once
@@ -66,7 +66,7 @@ def program(way, name):
         way = ("-shared", "-fPIC",
                *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"))
     return linked(source, os.path.join(tempfile.mkdtemp(dir=BUILT.name), name), *way,
-                  "-L" + leaf(), "-lleaf", "-Wl,-rpath," + leaf(), "-pthread")
+                  *leaf(), "-pthread")
 
 
 class Build:
@@ -140,14 +140,13 @@ def S6_libraries_that_come_and_go(home, expect):
 def binds():
     """(the program, its plug-in)"""
     top = tempfile.mkdtemp(dir=BUILT.name)
-    chosen, held = os.path.join(top, "libchosen.so"), os.path.join(top, "libhold.so")
-    plug, main = os.path.join(top, "plug.so"), os.path.join(top, "binds")
-    for out, *flags in ((chosen, "-DCHOSEN", "-shared"), (held, "-DHOLD", "-shared"),
-                        (plug, "-DPLUG", "-shared", "-Wl,-z,lazy", chosen, held),
-                        (main, "-rdynamic", "-pthread", chosen)):
-        subprocess.run(["gcc", "-O2", "-w", "-D_GNU_SOURCE", "-fPIC", "-o", out,
-                        os.path.join(GUESTS, "binds.c"), *flags], check=True)
-    return main, plug
+    beside = "-L.", "-Wl,-rpath,$ORIGIN"
+    for out, *flags in (("libchosen.so", "-DCHOSEN", "-shared"), ("libhold.so", "-DHOLD", "-shared"),
+                        ("plug.so", "-DPLUG", "-shared", "-Wl,-z,lazy", *beside, "-lchosen", "-lhold"),
+                        ("binds", "-rdynamic", "-pthread", *beside, "-lchosen")):
+        cli.harness.cc("-O2", "-w", "-D_GNU_SOURCE", "-fPIC", "-o", out,
+                       os.path.join(GUESTS, "binds.c"), *flags, cwd=top)
+    return os.path.join(top, "binds"), os.path.join(top, "plug.so")
 
 
 def bound(home, expect, how):

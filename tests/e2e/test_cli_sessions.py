@@ -28,7 +28,7 @@ int main(void) { return write(2, "from a static program\\n", 22) != 22 || isatty
 def static_program(home):
     source = home.file("static.c", STATIC)
     path = os.path.join(home.top, "static")
-    subprocess.run(["gcc", "-static", "-o", path, source], check=True)
+    cli.harness.cc("-static", "-o", path, source)
     return path
 
 

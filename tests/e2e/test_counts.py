@@ -20,9 +20,8 @@ UFTRACE = shutil.which("uftrace")
 
 def build(home, source, *flags):
     path = os.path.join(home.top, os.path.splitext(source)[0])
-    subprocess.run(["g++" if source.endswith(".cc") else "gcc", "-O2", "-g", "-w", "-D_GNU_SOURCE",
-                    "-finstrument-functions", "-pthread", *flags, "-o", path,
-                    os.path.join(GUESTS, source)], check=True)
+    cli.harness.cc("-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", "-pthread", *flags,
+                   "-o", path, os.path.join(GUESTS, source))
     return path
 
 

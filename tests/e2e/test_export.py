@@ -316,8 +316,8 @@ def ctf(home, expect):
 
 def recorded(home, case):
     program, ledger = os.path.join(home.top, "stamps"), os.path.join(home.top, "ledger")
-    subprocess.run(["gcc", "-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", "-pthread", "-o",
-                    program, os.path.join(GUESTS, "stamps.c")], check=True)
+    cli.harness.cc("-O2", "-g", "-w", "-D_GNU_SOURCE", "-finstrument-functions", "-pthread", "-o",
+                   program, os.path.join(GUESTS, "stamps.c"))
     done = home.run("run", "--stamp", "trace", program, case, ledger)
     cli.wait_for(lambda: not home.run("ps").stdout)  # the clock's rate is told at the end
     assert done.returncode == 0 and not done.stderr, done

@@ -23,11 +23,11 @@ SHARED_LOCK = threading.Lock()
 ONCE = {}
 
 
-def guest(source, compiler="gcc"):
+def guest(source):
     """A program that all cases run, built when the first of them does."""
     with SHARED_LOCK:
         if source not in ONCE:
-            ONCE[source] = compiled(SHARED.name, source, source.split(".", maxsplit=1)[0], compiler=compiler)
+            ONCE[source] = compiled(SHARED.name, source, source.split(".", maxsplit=1)[0])
         return ONCE[source]
 
 
@@ -155,7 +155,7 @@ def by_module(home, expect):
 @cli.case
 def by_names_of_cxx(home, expect):
     """As readers show them, with their commas and brackets; and as they are linked."""
-    program = guest("sieve.cc", "g++")
+    program = guest("sieve.cc")
     rows = [
         (["--filter", "shop::operator>>(*"], {"operator>>": 10, "put<int>": 10}),
         (["--filter", "market*>shop::sell*>*put*"], {"put<long>": 20}),
@@ -177,7 +177,7 @@ def by_names_of_cxx(home, expect):
 @cli.case
 def by_time(home, expect):
     """Short calls are taken back with what they called; long ones have all that was long."""
-    program = guest("sieve.cc", "g++")
+    program = guest("sieve.cc")
     text, trace = recorded(home, program, "naps", "20", options=["--min-time", "3ms"], counts=False)
     counted = printed(text)
     names = collections.Counter({re.sub(r"\(.*", "", n): c for n, c in trace.calls().items()})
@@ -294,7 +294,7 @@ def sandboxed(home, expect):
 @cli.case
 def within_a_budget(home, expect):
     """What is too hot and too short is muted, and named with its count; the rest is recorded."""
-    program = guest("sieve.cc", "g++")
+    program = guest("sieve.cc")
     text, trace = recorded(home, program, "hot", "200", options=["--stamp-budget", "0.5%"], counts=False)
     counted = printed(text)
     muted = [keys for word, keys in trace.events if word == "muted"]
@@ -313,7 +313,7 @@ def within_a_budget(home, expect):
 @cli.case
 def a_recursion_is_muted(home, expect):
     """Its calls that are open end when they do; hark set has it recorded again."""
-    program = guest("sieve.cc", "g++")
+    program = guest("sieve.cc")
     _, trace = recorded(home, program, "fib", "32", options=["--stamp-budget", "0.5%"], counts=False)
     muted = [keys for word, keys in trace.events if word == "muted"]
     expect.same(len(muted), 1, f"muted: {muted}")

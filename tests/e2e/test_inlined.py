@@ -4,7 +4,6 @@ of messages, they are functions of their own. Speaks TAP."""
 
 import json
 import os
-import subprocess
 
 import cli
 import sampling
@@ -14,7 +13,7 @@ SEVEN, THREE, TURN = "work::Burner<7>::burn(long long)", "work::Burner<3>::burn(
 
 def build(home, name, source, *flags):
     path = os.path.join(home.top, name)
-    subprocess.run(["g++", *flags, "-o", path, os.path.join(sampling.GUESTS, source)], check=True)
+    cli.harness.cc(*flags, "-o", path, os.path.join(sampling.GUESTS, source))
     return path
 
 

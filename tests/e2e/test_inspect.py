@@ -79,8 +79,8 @@ def make(home, name, source, *flags, compiler="gcc"):
     suffix = ".cc" if compiler.endswith("++") else ".c"
     home.file(name + suffix, source)
     path = os.path.join(home.top, name)
-    done = subprocess.run([compiler, "-O1", "-o", path, path + suffix, *flags], cwd=home.top,
-                          capture_output=True, text=True, check=False)
+    done = harness.cc("-O1", "-o", path, path + suffix, *flags, by=compiler, anywhere=True, cwd=home.top,
+                      capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(done.stderr)
     return path
@@ -189,7 +189,8 @@ def compare_with_binutils(found, path, expect):
     sections = "\n".join(lines_of("readelf", "-SW", path))
     expect.same(found["debug_file"], path if ".debug_info" in sections else None, "debug_file")
     expect.same(found["stripped"], ".symtab" not in sections, "stripped")
-    undefined = {row.split()[-1].split("@")[0] for row in lines_of("nm", "-D", "-u", path)} \
+    undefined = {row.split()[-1].split("@")[0] for row in
+                 lines_of("nm", "--target=default", "-D", "-u", path)} \
         if found["linkage"] == "dynamic" else set()
     hooks = {row["name"] for row in json.loads(subprocess.run(
         [cli.HARK, "show", "hooks", "--json"], capture_output=True, check=True).stdout)}
@@ -222,7 +223,7 @@ def rust(home, expect):
     source = home.file("r.rs", 'fn main() { eprintln!("heard 2"); eprintln!("too"); }\n')
     for flags in ([], ["-Cstrip=symbols"]):
         path = os.path.join(home.top, "r" + str(len(flags)))
-        subprocess.run(["rustc", *flags, "-o", path, source], check=True, capture_output=True)
+        harness.cc(*flags, "-o", path, source, by="rustc", anywhere=True, capture_output=True)
         found = inspect(home, path)
         expect.same(found["languages"], ["Rust"], f"languages {flags}")
         expect.same(answers(found)["capture"], "yes", "capture")
@@ -321,8 +322,8 @@ def library(home, name, source, *flags):
     os.makedirs(os.path.join(home.top, where), exist_ok=True)
     path = os.path.join(home.top, name)
     source = home.file(os.path.basename(name) + ".c", source)
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", path, source, *flags,
-                    "-Wl,-soname," + os.path.basename(name)], check=True, cwd=home.top)
+    harness.cc("-O1", "-shared", "-fPIC", "-o", path, source, *flags,
+               "-Wl,-soname," + os.path.basename(name), cwd=home.top)
     return path
 
 
@@ -333,11 +334,11 @@ def libraries(home, expect):
                     "\"0\"(1L) : \"rcx\", \"r11\", \"memory\"); return r; }\n")
     above = library(home, "libs/libabove.so",
                     "long getpid_raw(void); int syslog();\n"
-                    "long above(void) { syslog(3, \"x\"); return getpid_raw(); }\n", below,
+                    "long above(void) { syslog(3, \"x\"); return getpid_raw(); }\n", "deep/libbelow.so",
                     "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../deep")
-    path = make(home, "user", "long above(void); int main(void) { return above() < -1; }", above,
+    path = make(home, "user", "long above(void); int main(void) { return above() < -1; }", "libs/libabove.so",
                 "-Wl,--enable-new-dtags,-rpath,${ORIGIN}/libs",
-                "-Wl,-rpath-link," + os.path.dirname(below))
+                "-Wl,-rpath-link,deep")
     found = inspect(home, path)
     rows = {row["path"]: row for row in found["libraries"]}
     expect(above in rows and below in rows, f"found by RUNPATH and RPATH: {list(rows)}")

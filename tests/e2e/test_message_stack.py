@@ -5,7 +5,6 @@
 import json
 import os
 import re
-import subprocess
 
 import cli
 
@@ -15,9 +14,8 @@ CHAIN = ["inner", "outer", "main"]
 
 def built(home, *flags, source="callpath.c", name="program", optimise="-O2"):
     path = os.path.join(home.top, name)
-    compiler = "g++" if source.endswith(".cc") else "gcc"
-    subprocess.run([compiler, optimise, "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unused-value",
-                    "-o", path, os.path.join(GUESTS, source), *flags], check=True)
+    cli.harness.cc(optimise, "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unused-value",
+                   "-o", path, os.path.join(GUESTS, source), *flags)
     return path
 
 

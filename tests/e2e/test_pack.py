@@ -21,8 +21,8 @@ READERS = (("report", "--format", "json"), ("report",), ("graph",), ("replay", "
 
 def compile_guest(home, source):
     path = os.path.join(home.top, source[:-2])
-    subprocess.run(["gcc", "-O2", "-g", "-w", "-pthread", "-D_GNU_SOURCE", "-finstrument-functions",
-                    "-o", path, os.path.join(GUESTS, source)], check=True)
+    cli.harness.cc("-O2", "-g", "-w", "-pthread", "-D_GNU_SOURCE", "-finstrument-functions", "-o",
+                   path, os.path.join(GUESTS, source))
     return path
 
 

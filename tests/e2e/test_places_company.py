@@ -13,6 +13,7 @@ import glob
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 import cli
@@ -195,7 +196,7 @@ def other_namespaces(home, expect):
     """A library with a libc of its own, or bound past us: what it says has gone its old way, or is
     heard, and its children are heard."""
     source, path = home.file("library.c", LIBRARY), os.path.join(home.top, "library.so")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", path, source], check=True)
+    harness.cc("-shared", "-fPIC", "-o", path, source)
     for how in "own", "deep":
         runs = places.compare(home, expect, how, [LOADER, how, path])
         expect.same(runs["native"].status, 5, f"{how}: natively")
@@ -258,16 +259,12 @@ def valgrind(home, expect):
 # ---- sanitizers ---------------------------------------------------------------------------------
 
 def lacks_sanitizer(name):
-    source = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"empty-{os.getpid()}.c")
-    with open(source, "w", encoding="ascii") as file:
-        file.write("int main(void) { return 0; }\n")
-    try:
-        return places.lacks_run("sh", "-c", f"gcc -fsanitize={name} -o {source}.x {source} && "
-                                f"{source}.x")
-    finally:
-        for path in source, source + ".x":
-            if os.path.exists(path):
-                os.unlink(path)
+    with tempfile.TemporaryDirectory() as top:
+        with open(top + "/empty.c", "w", encoding="ascii") as file:
+            file.write("int main(void) { return 0; }\n")
+        done = harness.cc(f"-fsanitize={name}", "-o", "empty", "empty.c", cwd=top, check=False,
+                          capture_output=True)
+        return places.lacks_run(top + "/empty") if done.returncode == 0 else done.stderr.decode()[-200:]
 
 
 def sanitized(name, source="speak.c"):
@@ -298,7 +295,7 @@ def what_a_sanitizer_finds(home, expect):
             return argc > 1 ? text[atoi(argv[1])] : write(2, text, 30) != 30;
         }""")
     program = os.path.join(home.top, "wrong")
-    subprocess.run(["gcc", "-w", "-g", "-fsanitize=address", "-o", program, source], check=True)
+    harness.cc("-w", "-fsanitize=address", "-o", program, source)
     for argv in [program], [program, "12"]:
         native = places.run(home, argv, env={"ASAN_OPTIONS": "exitcode=41"})
         expect.same(native.status, 41, f"natively {native}")
@@ -315,8 +312,7 @@ def defaults_of_the_program(home, expect):
         #include <stdlib.h>
         const char *__asan_default_options(void) { return "exitcode=43"; }
         int main(void) { char *volatile p = malloc(3); return p[5]; }""")
-    subprocess.run(["gcc", "-w", "-fsanitize=address", "-o", f"{home.top}/main", source],
-                   check=True)
+    harness.cc("-w", "-fsanitize=address", "-o", f"{home.top}/main", source)
     for mode in "native", "run", "bare":
         expect.same(places.run(home, [f"{home.top}/main"], mode=mode).status, 43, mode)
 

@@ -37,7 +37,7 @@ def own_kb(pid):
 
 def compiled(home, name, text, *flags):
     path = os.path.join(home.top, name)
-    subprocess.run(["gcc", *flags, "-O1", "-o", path, home.file(name + ".c", text)], check=True)
+    harness.cc(*flags, "-O1", "-o", path, home.file(name + ".c", text))
     return path
 
 

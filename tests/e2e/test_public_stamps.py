@@ -18,13 +18,11 @@ def built(home, source, *flags):
     """Instrumented, and with the library; --static among the flags: neither shared library nor stamps
     of functions."""
     path = os.path.join(home.top, "program")
-    compiler = "g++" if source.endswith(".cc") else "gcc"
     static = "-static" in flags
     library = ([os.path.join(BUILD, "libhark.a")] if static else
                ["-finstrument-functions", f"-L{BUILD}", "-lhark", f"-Wl,-rpath,{BUILD}"])
-    subprocess.run([compiler, "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}",
-                    "-o", path, os.path.join(ROOT, "tests", "e2e", "guests", source), *flags, *library],
-                   check=True)
+    cli.harness.cc("-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}", "-o", path,
+                   os.path.join(ROOT, "tests", "e2e", "guests", source), *flags, *library)
     return path
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 
 import cli
 
@@ -41,8 +40,8 @@ main() {
 
 def recorded(home, *args):
     program = os.path.join(home.top, "said")
-    subprocess.run(["gcc", "-O1", "-g", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE", "-o",
-                    program, SOURCE], check=True)
+    cli.harness.cc("-O1", "-g", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE", "-o",
+                   program, SOURCE)
     done = home.run("run", "--stamp", "trace", "--to", "file:log", program, *args)
     dead = args == ("die",)
     assert done.returncode == (-signal.SIGKILL if dead else 0), done

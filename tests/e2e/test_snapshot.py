@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 
 import cli
 import traces
@@ -18,8 +17,8 @@ def build(home):
     program = os.path.join(home.top, "alarm")
     if os.path.exists(program):
         return program
-    subprocess.run(["gcc", "-O1", "-g", "-w", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE",
-                    "-o", program, SOURCE], check=True)
+    cli.harness.cc("-O1", "-g", "-w", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE", "-o",
+                   program, SOURCE)
     return program
 
 

@@ -37,6 +37,7 @@ from tap import Skip, arguments, run_tap  # noqa: E402, F401  the runners find t
 from modes import BUILD, HERE, Mode  # noqa: E402
 
 HARK = os.path.join(BUILD, "hark")
+ONCE = os.path.join(BUILD, "tests", "once")
 mode = Mode()        # a runner may put another one here
 
 RUN_LIMIT = 90       # seconds that a program may take
@@ -419,6 +420,14 @@ def read_messages(path):
 
 
 # ---- compiling ---------------------------------------------------------------------------------
+
+def cc(*words, by=None, anywhere=False, **how):
+    """Compiles by gcc, C++ by g++, or takes what was compiled so before (tests/compile/once.c); a
+    CompletedProcess. anywhere: no matter which paths of sources are in the program."""
+    by = by or ("g++" if any(word.endswith(".cc") for word in words) else "gcc")
+    once = [ONCE, *["--anywhere"][:anywhere]] if os.access(ONCE, os.X_OK) else []
+    return subprocess.run([*once, by, *words], **{"check": True, **how})
+
 
 def build(source, variant="plain", extra=(), name=None):
     """Compiles tests/preload/SOURCE where it is out of date; returns the program's path."""

@@ -228,7 +228,7 @@ def setuid_program(home, expect):
 
 def setuid_in(folder, home, expect):
     source, program = home.file("suid.c", SETUID), os.path.join(folder, "suid")
-    subprocess.run(["gcc", "-o", program, source], check=True)
+    harness.cc("-o", program, source)
     os.chown(program, 12345, 12345)
     os.chmod(program, 0o4755)
     os.chmod(folder, 0o1777)

@@ -12,7 +12,6 @@ import random
 import re
 import signal
 import struct
-import subprocess
 import sys
 import time
 
@@ -99,8 +98,8 @@ def kill(home, expect, program, turn, rng):
 @cli.case
 def killed_at_random(home, expect):
     program = os.path.join(home.top, "mortal")
-    subprocess.run(["gcc", "-O2", "-g", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE", "-o",
-                    program, os.path.join(ROOT, "tests", "stress", "mortal.c")], check=True)
+    cli.harness.cc("-O2", "-g", "-finstrument-functions", "-pthread", "-D_GNU_SOURCE", "-o",
+                   program, os.path.join(ROOT, "tests", "stress", "mortal.c"))
     seed = random.randrange(1 << 32)
     rng, until = random.Random(seed), time.monotonic() + SECONDS
     print(f"# seed {seed}")

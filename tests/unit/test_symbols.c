@@ -111,7 +111,7 @@ static void agrees_with_nm(void **state)
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		size_t most = c == 0 || every() ? sizeof ways / sizeof *ways : 1;
 		for (size_t i = 0; have(compilers[c]) && i < most; i++) {
-			run("%s -w -O2 %s -o p p.c", compilers[c], ways[i]);
+			run("$ONCE %s -w -O2 %s -o p p.c", compilers[c], ways[i]);
 			read_nm("p", "--no-demangle");
 			struct symbols *s = open_here("p", "");
 			assert_null(symbols_trouble(s));
@@ -128,7 +128,7 @@ static void chooses_among_aliases(void **state)
 
 	(void)state;
 	write_file("p.c", program);
-	run("gcc -w -O2 -o p p.c");
+	run("$ONCE gcc -w -O2 -o p p.c");
 	read_nm("p", "");
 	struct symbols *s = open_here("p", "");
 	/* the global before the weak, though "r" is shorter; without underscores */
@@ -185,7 +185,7 @@ static void names_stubs(void **state)
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		size_t most = c == 0 || every() ? sizeof ways / sizeof *ways : 1;
 		for (size_t i = 0; have(compilers[c]) && i < most; i++) {
-			run("%s -w -O1 %s -o p p.c", compilers[c], ways[i]);
+			run("$ONCE %s -w -O1 %s -o p p.c", compilers[c], ways[i]);
 			struct symbols *s = open_here("p", "");
 			agree_with_objdump(s, "p", 4);
 			symbols_close(s);
@@ -205,7 +205,8 @@ static void lines_agree_with_addr2line(void **state)
 	for (size_t c = 0; c < sizeof compilers / sizeof *compilers; c++) {
 		size_t most = c == 0 || every() ? sizeof ways / sizeof *ways : 1;
 		for (size_t i = 0; have(compilers[c]) && i < most; i++) {
-			run("%s -w %s -o p q.c p.c", compilers[c], ways[i]);
+			run("$ONCE %s -w %s -c -o q.o q.c", compilers[c], ways[i]);
+			run("$ONCE %s -w %s -o p q.o p.c", compilers[c], ways[i]);
 			read_nm("p", "");
 			uint64_t base = module_base("p");
 			struct symbols *s = open_here("p", "");
@@ -241,7 +242,7 @@ static void mapping_symbols_are_none(void **state)
 			  ".type \"$x\",@function\n\"$x\": .quad 0\n"
 			  ".globl \"$d.5\"\n\"$d.5\": .quad 0\n"
 			  ".globl last\n.type last,@function\nlast: .quad 0\n");
-	run("gcc -nostdlib -shared -o m m.s");
+	run("$ONCE gcc -nostdlib -shared -o m m.s");
 	read_nm("m", "");
 	uint64_t first = nm_named("first")->offset;
 	struct symbols *s = open_here("m", "");
@@ -263,7 +264,7 @@ static void versions_are_left_out(void **state)
 	write_file("v.c", "int one(void) { return 1; }\nint two(void) { return 2; }\n"
 			  "__asm__(\".symver one,f@V1\"); __asm__(\".symver two,f@@V2\");\n");
 	write_file("v.map", "V1 { global: f; local: *; };\nV2 { global: f; } V1;\n");
-	run("gcc -O1 -fPIC -shared -Wl,--version-script=v.map -o v v.c");
+	run("$ONCE gcc -O1 -fPIC -shared -Wl,--version-script=v.map -o v v.c");
 	read_nm("v", "");
 	struct symbols *s = open_here("v", "");
 	/* the global name, "f@V1", before the local one; the default version is just f */
@@ -290,7 +291,7 @@ static void keeps_no_descriptor(void **state)
 
 	(void)state;
 	write_file("p.c", program);
-	run("gcc -w -g -o p p.c");
+	run("$ONCE gcc -w -g -o p p.c");
 	read_nm("p", "");
 	struct symbols *s = open_here("p", "");
 	assert_int_equal(open_descriptors(), before);
@@ -321,7 +322,7 @@ static void what_is_no_module_has_no_names(void **state)
 	write_file("script", "#!/bin/sh\necho\n");
 	write_file("empty", "");
 	write_file("o.c", "int f(void) { return 0; }\n");
-	run("gcc -c o.c && ar rc o.a o.o && mkfifo fifo");
+	run("$ONCE gcc -c -o o.o o.c && ar rc o.a o.o && mkfifo fifo");
 	no_names("script", "is no ELF");
 	no_names("empty", "is no ELF");
 	no_names("o.o", "is no ELF");

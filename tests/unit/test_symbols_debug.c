@@ -34,7 +34,7 @@ static struct nm_symbol twice, seen;
 static void build(const char *flags)
 {
 	write_file("p.c", program);
-	run("gcc -w -g -O1 -Wl,--build-id %s -o p p.c", flags);
+	run("$ONCE gcc -w -g -O1 -Wl,--build-id %s -o p p.c", flags);
 	read_nm("p", "");
 	twice = *nm_named("twice");
 	seen = *nm_named("seen");
@@ -97,7 +97,7 @@ static void S8_a_debug_file_of_another_program(void **state)
 {
 	(void)state;
 	build("");
-	run("sed 's/2 \\* x/3 * x + 1/' p.c >q.c && gcc -w -g -O1 -o q q.c");
+	run("sed 's/2 \\* x/3 * x + 1/' p.c >q.c && $ONCE gcc -w -g -O1 -o q q.c");
 	run("objcopy --only-keep-debug q p.debug");
 	struct symbols *s = open_here("p", "");
 	assert_nameless(s);
@@ -140,7 +140,7 @@ static void S8_another_file_is_there_now(void **state)
 	(void)state;
 	build("");
 	build_id_of("p", id, sizeof id);
-	run("sed 's/2 \\* x/3 * x + 1/' p.c >q.c && gcc -w -g -O1 -o q q.c && mv q p");
+	run("sed 's/2 \\* x/3 * x + 1/' p.c >q.c && $ONCE gcc -w -g -O1 -o q q.c && mv q p");
 	build_id_of("p", now, sizeof now);
 	struct symbols *s = open_here("p", id);
 	assert_non_null(strstr(symbols_trouble(s), "is not the file that ran"));
@@ -285,7 +285,7 @@ static void S8_stripped_by_unwind_tables(void **state)
 			continue;
 		size_t most = c == 0 || every() ? sizeof ways / sizeof *ways : 1;
 		for (size_t i = 0; i < most; i++) {
-			run("%s -w %s -o p p.c", compilers[c], ways[i]);
+			run("$ONCE %s -w %s -o p p.c", compilers[c], ways[i]);
 			read_nm("p", "--no-demangle");
 			assert_true(nm_count >= 200);
 			run("strip -s p");

@@ -62,7 +62,7 @@ static void outermost_first(void **state)
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		if (i == 2 && system("command -v clang >/dev/null") != 0)
 			continue;
-		run("%s -w -o p p.c", ways[i]);
+		run("$ONCE %s -w -o p p.c", ways[i]);
 		read_nm("p", "");
 		struct symbols *s = open_here("p", "");
 		uint64_t leaf = nm_named("in_leaf")->offset;
@@ -90,7 +90,7 @@ static void also_by_itself(void **state)
 
 	(void)state;
 	write_file("p.c", program);
-	run("gcc -O2 -g -w -o p p.c");
+	run("$ONCE gcc -O2 -g -w -o p p.c");
 	read_nm("p", "");
 	struct symbols *s = open_here("p", "");
 	const struct nm_symbol *at = nm_named("main");
@@ -111,14 +111,14 @@ static void without_debug_information(void **state)
 
 	(void)state;
 	write_file("p.c", program);
-	run("gcc -O2 -w -o p p.c");
+	run("$ONCE gcc -O2 -w -o p p.c");
 	read_nm("p", "");
 	struct symbols *s = open_here("p", "");
 	assert_int_equal(symbols_inlined(s, nm_named("in_leaf")->offset, in, 8), 0);
 	assert_int_equal(symbols_inlined(s, UINT64_MAX, in, 8), 0);
 	symbols_close(s);
 	/* it is in a file of its own: found by the link to it */
-	run("gcc -O2 -g -w -o p p.c && objcopy --only-keep-debug p p.debug && "
+	run("$ONCE gcc -O2 -g -w -o p p.c && objcopy --only-keep-debug p p.debug && "
 	    "strip p && objcopy --add-gnu-debuglink=p.debug p");
 	s = open_here("p", "");
 	assert_int_equal(symbols_inlined(s, nm_named("in_leaf")->offset, in, 8), 2);
@@ -141,7 +141,7 @@ static void not_in_itself(void **state)
 			  "{\n"
 			  "	return n > 0 ? g(again(n - 2)) : 9;\n"
 			  "}\n");
-	run("gcc -O3 -g -w -o r r.c && objdump --dwarf=info r | grep -q 'call_line *: 4$' &&"
+	run("$ONCE gcc -O3 -g -w -o r r.c && objdump --dwarf=info r | grep -q 'call_line *: 4$' &&"
 	    " objdump --dwarf=info r | grep -q 'call_line *: 7$'");
 	read_nm("r", "");
 	struct symbols *s = open_here("r", "");

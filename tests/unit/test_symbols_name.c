@@ -141,7 +141,7 @@ static void S8_as_nm_demangles(void **state)
 		snprintf(command, sizeof command, "command -v %s >/dev/null", compilers[c]);
 		if (system(command) != 0)
 			continue;
-		run("%s -w -O1 -o t t.cc", compilers[c]);
+		run("$ONCE %s -w -O1 -o t t.cc", compilers[c]);
 		read_nm("t", "-C");
 		struct symbols *s = open_here("t", "");
 		assert_int_equal(symbols_each(s, is_a_demangled_one, &mangled), 0);

@@ -28,7 +28,7 @@ static void begins_with_main(void **state)
 	(void)state;
 	write_file("p.c", program);
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		run("gcc -w %s -o p p.c && strip -o stripped p", ways[i]);
+		run("$ONCE gcc -w %s -o p p.c && strip -o stripped p", ways[i]);
 		read_nm("p", "");
 		struct symbols *s = open_here("stripped", "");
 		assert_named(s, nm_named("main")->offset, "main");
@@ -42,7 +42,7 @@ static void the_loader_begins(void **state)
 {
 	(void)state;
 	write_file("p.s", ".globl _start\n.text\nnop\n_start: mov %rsp,%rdi\ncall f\nf: ret\n");
-	run("gcc -nostdlib -static -o p p.s && strip -o stripped p");
+	run("$ONCE gcc -nostdlib -static -o p p.s && strip -o stripped p");
 	read_nm("p", "");
 	struct symbols *s = open_here("stripped", "");
 	assert_named(s, nm_named("_start")->offset, "_start");
@@ -57,7 +57,7 @@ static void only_what_is_known(void **state)
 	(void)state;
 	write_file("p.s", ".globl _start\n.text\n_start: xor %ebp,%ebp\n"
 			  "lea f(%rip),%rdi\nhlt\nf: ret\n");
-	run("gcc -nostdlib -static -o p p.s && strip -o stripped p");
+	run("$ONCE gcc -nostdlib -static -o p p.s && strip -o stripped p");
 	struct symbols *s = open_here("stripped", "");
 	assert_false(symbols_find(s, 0x1001, &found));
 	symbols_close(s);
@@ -65,7 +65,7 @@ static void only_what_is_known(void **state)
 			  "begin: .byte 0x31,0xed,0x49,0x89,0xd1,0x5e,0x48,0x89,0xe2,0x48,0x83\n"
 			  ".byte 0xe4,0xf0,0x50,0x54\nlea f(%rip),%rdi\nhlt\n"
 			  ".globl f\n.type f,@function\nf: ret\n");
-	run("gcc -nostdlib -static -Wl,-e,begin -o q q.s");
+	run("$ONCE gcc -nostdlib -static -Wl,-e,begin -o q q.s");
 	read_nm("q", "");
 	s = open_here("q", "");
 	assert_named(s, nm_named("begin")->offset, "begin");
@@ -96,7 +96,7 @@ static void build_go(const char *section, const char *flags, unsigned magic, con
 
 	snprintf(source, sizeof source, go, section, flags, magic, text);
 	write_file("g.s", source);
-	run("gcc -nostdlib -static -o g g.s && strip -o stripped g");
+	run("$ONCE gcc -nostdlib -static -o g g.s && strip -o stripped g");
 	read_nm("g", "");
 }
 

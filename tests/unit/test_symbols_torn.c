@@ -23,7 +23,7 @@ static size_t image_bytes;
 static void build(const char *flags)
 {
 	write_file("p.c", program);
-	run("gcc -w -O1 -nostdlib -shared -fPIC -Wl,-z,noseparate-code %s -o p p.c", flags);
+	run("$ONCE gcc -w -O1 -nostdlib -shared -fPIC -Wl,-z,noseparate-code %s -o p p.c", flags);
 	FILE *file = fopen("p", "r");
 	assert_non_null(file);
 	image_bytes = fread(image, 1, sizeof image, file);

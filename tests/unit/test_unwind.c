@@ -265,7 +265,7 @@ static void every_instruction(const char *flags)
 	char path[700];
 
 	write_file("guest.c", guest);
-	run("gcc -o guest guest.c %s", flags);
+	run("$ONCE gcc -o guest guest.c %s", flags);
 	snprintf(path, sizeof path, "%s/guest", symbols_case_dir);
 	struct tally t = step_through(path);
 	if (t.steps < 1000 || t.wrong || t.incomplete)
@@ -329,7 +329,7 @@ static void torn_files(void **state)
 {
 	(void)state;
 	write_file("x.c", "int f(int n) { return n; }\n");
-	run("gcc -O2 -shared -fPIC -o x.so x.c");
+	run("$ONCE gcc -O2 -shared -fPIC -o x.so x.c");
 	run("head -c 3000 x.so >torn.so; head -c 100 x.so >less.so");
 	for (int i = 0; i < 3; i++) {
 		static const char *const names[] = { "torn.so", "less.so", "none.so" };
