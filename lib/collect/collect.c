@@ -66,6 +66,7 @@ static void ignore_signals(void)
 {
 	signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error number */
 	signal(SIGXFSZ, SIG_IGN); /* so is a limit on file sizes */
+	signal(SIGIO, SIG_IGN);   /* see alone.h */
 }
 
 static void set_signals(struct collector *c)

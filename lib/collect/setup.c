@@ -23,21 +23,9 @@ static int path_in(const struct collector *c, char *path, size_t bytes, const ch
 
 static int join(struct collector *c)
 {
-	char path[512];
-	struct session *s = &c->session;
-
 	strcpy(c->step, "the session");
-	int error = path_in(c, path, sizeof path, "ring");
-	if (error)
-		return error;
-	c->ring_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (c->ring_fd < 0)
-		return -errno;
 	/* A dead session is what salvage is for, so the state does not matter here. */
-	error = path_in(c, path, sizeof path, "control");
-	if (!error)
-		error = session_attach(s, c->plan->dir);
-	return error;
+	return session_attach_with(&c->session, c->plan->dir, &c->ring_fd);
 }
 
 static bool interactive(const struct sink *s)
@@ -220,6 +208,7 @@ int setup_open(struct collector *c, const struct collect_plan *plan)
 		strcpy(c->step, "the watch over processes");
 	if (!error)
 		error = watch_open(&c->watch, &c->session.ring);
+	c->watch.ring_fd = c->ring_fd;
 	if (error) {
 		setup_close(c);
 		return error;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
+#include "lib/collect/alone.h"
 #include "lib/session/process.h"
 
 enum { FIRST_SIZE = 64, EVENTS = 64, NEWER_MOST = 4096 };
@@ -28,7 +29,7 @@ int watch_open(struct watch *w, struct ring *ring)
 	struct stat st;
 	struct rlimit limit = { .rlim_cur = 1024 };
 
-	*w = (struct watch){ .ring = ring, .size = FIRST_SIZE };
+	*w = (struct watch){ .ring = ring, .size = FIRST_SIZE, .ring_fd = -1 };
 	getrlimit(RLIMIT_NOFILE, &limit);
 	w->pidfd_most = limit.rlim_cur > 2 * SPARE_FDS && limit.rlim_cur < INT_MAX
 				? (int)limit.rlim_cur - SPARE_FDS
@@ -401,7 +402,7 @@ bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode)
 {
 	struct search s = { .watch = w, .device = device, .inode = inode };
 
-	if (stat("/proc/self/exe", &s.program) != 0)
+	if ((w->ring_fd >= 0 && alone_with(w->ring_fd)) || stat("/proc/self/exe", &s.program) != 0)
 		return false;
 	pid_t known = process_newest();
 	process_each(look_at, &s);

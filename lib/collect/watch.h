@@ -47,6 +47,7 @@ struct watch {
 	int pidfd_most;            /* descriptors above are for other things */
 	_Atomic bool closing;
 	uint64_t own_namespace;
+	int ring_fd;               /* see alone.h; -1: not to be asked */
 };
 
 enum watch_event { WATCH_NONE, WATCH_PROCESS, WATCH_GUARDIAN, WATCH_DEEP };
@@ -88,7 +89,8 @@ bool watch_next_ended(struct watch *w, uint64_t position, uint32_t *pid);
 	/* One that has ended and of which everything before `position` has been read. */
 void watch_forget(struct watch *w, uint32_t pid);
 bool watch_find_more(struct watch *w, uint64_t device, uint64_t inode);
-	/* Looks for processes that map the ring and have not said anything yet. */
+	/* Looks for processes that map the ring and have not said anything yet: at all that there are, unless
+	 * the kernel knows of none. */
 bool watch_quiet(const struct watch *w);
 	/* Whether no process has ended that watch_events() has not told of. */
 void watch_believe(struct watch *w, struct watched *p);

@@ -93,7 +93,7 @@ static int map_control(struct session *s, const char *dir)
 	return error ? error : map_for_writing(s, dir, &st);
 }
 
-static int map_ring(struct session *s, const char *dir)
+static int map_ring(struct session *s, const char *dir, int *kept)
 {
 	struct stat st;
 
@@ -101,12 +101,22 @@ static int map_ring(struct session *s, const char *dir)
 	if (fd < 0)
 		return fd;
 	int error = ring_map(&s->ring, fd);
-	sysio_close(fd);
+	if (kept && !error)
+		*kept = fd;
+	else
+		sysio_close(fd);
 	return error;
 }
 
 int session_attach(struct session *s, const char *dir)
 {
+	return session_attach_with(s, dir, NULL);
+}
+
+int session_attach_with(struct session *s, const char *dir, int *ring_fd)
+{
+	if (ring_fd)
+		*ring_fd = -1;
 	*s = (struct session){ 0 };
 	int error = map_control(s, dir);
 	struct control *c = s->control;
@@ -114,7 +124,7 @@ int session_attach(struct session *s, const char *dir)
 		       c->chosen_count > CONTROL_CHOSEN))
 		error = -EINVAL;
 	if (!error)
-		error = map_ring(s, dir);
+		error = map_ring(s, dir, ring_fd);
 	if (error) {
 		session_leave(s);
 		return error;
