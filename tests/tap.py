@@ -8,6 +8,7 @@ spare: what they hold is held by others, too, and they run only when they are as
 
 import argparse
 import concurrent.futures
+import gc
 import os
 import sys
 
@@ -37,6 +38,7 @@ def run_tap(cases, args, spare=frozenset()):
         return 0
     print(f"1..{len(cases)}")
     failed = 0
+    gc.disable()  # hundreds of thousands of messages or records, and hardly a cycle
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         running = [(name, pool.submit(guarded, function)) for name, function in cases]
         for number, (name, future) in enumerate(running, 1):

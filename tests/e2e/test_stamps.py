@@ -107,7 +107,7 @@ def the_last_is_kept(home, expect):
 def interrupted_anywhere(home, expect):
     """T8: a timer's handler that calls functions itself, every 50 us."""
     program = guest()
-    status, counted, trace = stamped(home, program, "interrupted")
+    status, counted, trace = stamped(home, program, "interrupted", "10")
     expect.same(status, 0, "exit status")
     expect(counted["tick"] > 20, f"the handler ran {counted['tick']} times")
     expect.same(trace.calls(), counted, "calls")
@@ -161,7 +161,7 @@ def killed_anywhere(home, expect):
     """S10: SIGKILL at a random moment: what is there are all calls but for the one in flight."""
     program = guest()
     rng = random.Random(20261121)
-    turns, latest = (100, 20000) if os.environ.get("EVERY") else (12, 6000)  # microseconds
+    turns, latest = (100, 20000) if os.environ.get("EVERY") else (12, 3000)  # microseconds
     for turn in range(turns):
         status, counted, trace = stamped(home, program, "killed", str(rng.randrange(500, latest)))
         got = trace.calls()

@@ -4,12 +4,14 @@
     trace.threads[(image, number)].records   [Record(kind, ticks, function, ...)]
     trace.calls()                            {function's name: calls}
 
-Slow and simple; functions are named by `nm`.
+Functions are named by `nm`.
 """
 
 import collections
 import dataclasses
 import functools
+import itertools
+import operator
 import os
 import struct
 import subprocess
@@ -23,14 +25,9 @@ ENTRY, EXIT, ENTRY_NEAR, LONG = 1, 2, 3, 4
 (VOID, TIME, HOME, NEAR, ENTRY_FAR, EXIT_FAR, UNWOUND, FIBER, OPEN, GAP, END, STAMP, VALUES) = range(13)
 
 
-@dataclasses.dataclass
-class Record:
-    kind: str
-    ticks: int = 0
-    module: int = 0
-    offset: int = 0
-    count: int = 0
-    detail: int = 0
+HALF, LOW = 1 << 28, (1 << 29) - 1
+
+Record = collections.namedtuple("Record", "kind ticks module offset count detail", defaults=(0,) * 5)
 
 
 @dataclasses.dataclass
@@ -50,7 +47,7 @@ def pairs(words):
 
 
 def segments(data):
-    """(header, words) of each segment in a file's bytes"""
+    """(header, body) of each segment in a file's bytes"""
     at = 0
     while at + HEADER.size <= len(data):
         if data[at:at + 8] != MAGIC:
@@ -58,63 +55,53 @@ def segments(data):
             continue
         head = HEADER.unpack_from(data, at)
         size = head[1]
-        body = data[at + HEADER.size:at + size]
-        yield head, struct.unpack(f"<{len(body) // 4}I", body)
+        yield head, data[at + HEADER.size:at + size]
         at += size
 
 
-def near(ticks, low):
-    """The time that is nearest to ticks and has these low 29 bits."""
-    difference = (low - ticks) & ((1 << 29) - 1)
-    if difference >= 1 << 28:
-        difference -= 1 << 29
-    return ticks + difference
-
-
-def decode(head, words):
+def decode(head, body):
+    """The records of a segment. There are hundreds of thousands of entries and exits: these are short."""
     ticks, home, close = head[7], head[9], head[10]
-    at = 0
-    while at < len(words):
-        word = words[at]
+    words = iter(struct.unpack(f"<{len(body) // 4}I", body))
+    records, new = [], tuple.__new__
+    for word in words:
         kind = word & 7
         if kind in (ENTRY, EXIT, ENTRY_NEAR):
-            ticks = near(ticks, word >> 3)
-        if word == 0:
-            at += 1
-        elif kind in (ENTRY, ENTRY_NEAR):
-            yield Record("entry", ticks, home if kind == ENTRY else close, words[at + 1])
-            at += 2
-        elif kind == EXIT:
-            yield Record("exit", ticks)
-            at += 1
+            # the time that is nearest to the last and has these low 29 bits
+            ticks += ((word >> 3) - ticks + HALF & LOW) - HALF
+            if kind == EXIT:
+                records.append(new(Record, ("exit", ticks, 0, 0, 0, 0)))
+            else:
+                records.append(new(Record, ("entry", ticks, home if kind == ENTRY else close,
+                                            next(words), 0, 0)))
         elif kind == LONG:
-            length = word >> 8 & 255
-            assert length, f"a long record without length at word {at}"
-            name, detail = word >> 3 & 31, word >> 16
-            body = words[at + 1:at + length]
-            if name not in (VOID, HOME, NEAR):
-                ticks = body[0] | body[1] << 32
-                body = body[2:]
+            name, detail, length = word >> 3 & 31, word >> 16, word >> 8 & 255
+            assert length, f"a long record without length before record {len(records)}"
+            more = list(itertools.islice(words, length - 1))
             if name == HOME:
-                home = body[0]
+                home = more[0]
             elif name == NEAR:
-                close = body[0]
-            elif name in (ENTRY_FAR, EXIT_FAR, OPEN):
-                yield Record({ENTRY_FAR: "entry", EXIT_FAR: "stray exit", OPEN: "open"}[name],
-                             ticks, body[0], body[1] | body[2] << 32)
-            elif name == UNWOUND:
-                yield Record("unwound", ticks, count=body[0])
-            elif name == FIBER:
-                yield Record("fiber", ticks, count=body[0])
-            elif name == GAP:
-                yield Record("gap", ticks, count=body[0] | body[1] << 32, detail=detail)
-            elif name == END:
-                yield Record("end", ticks, detail=detail)
-            elif name == VALUES:
-                yield Record("result" if detail else "arguments", ticks)
-            at += length
+                close = more[0]
+            elif name != VOID:
+                ticks = more[0] | more[1] << 32
+                records.extend(long_record(name, detail, ticks, more[2:]))
         else:
-            raise AssertionError(f"a record of kind {kind} at word {at}")
+            assert word == 0, f"a record of kind {kind} behind record {len(records)}"
+    return records
+
+
+def long_record(name, detail, ticks, body):
+    if name in (ENTRY_FAR, EXIT_FAR, OPEN):
+        yield Record({ENTRY_FAR: "entry", EXIT_FAR: "stray exit", OPEN: "open"}[name],
+                     ticks, body[0], body[1] | body[2] << 32)
+    elif name in (UNWOUND, FIBER):
+        yield Record({UNWOUND: "unwound", FIBER: "fiber"}[name], ticks, count=body[0])
+    elif name == GAP:
+        yield Record("gap", ticks, count=body[0] | body[1] << 32, detail=detail)
+    elif name == END:
+        yield Record("end", ticks, detail=detail)
+    elif name == VALUES:
+        yield Record("result" if detail else "arguments", ticks)
 
 
 @dataclasses.dataclass
@@ -187,20 +174,22 @@ class Trace:
     def read_image(self, path):
         parts = collections.defaultdict(list)
         with open(path, "rb") as file:
-            for head, words in segments(file.read()):
+            for head, body in segments(file.read()):
                 if head[2] == PROFILE:
-                    self.edges.extend(edges(head, struct.pack(f"<{len(words)}I", *words)))
+                    self.edges.extend(edges(head, body))
                     continue
-                parts[head[3], head[5]].append((head[6], head, words))
+                parts[head[3], head[5]].append((head[6], head, body))
         for (image, number), rows in sorted(parts.items()):
             rows.sort(key=lambda row: row[0])
             first = rows[0][1]
             thread = Thread(image, number, first[4], first[14].rstrip(b"\0").decode(),
                             [row[0] for row in rows], first[13])
-            for at, head, words in rows:
-                # a flight recorder's segments repeat what is open: who reads on knows that
-                thread.records.extend(r for r in decode(head, words)
-                                      if r.kind != "open" or at == rows[0][0])
+            for _, head, body in rows:
+                records = decode(head, body)
+                if thread.records:
+                    # a flight recorder's segments repeat what is open: who reads on knows that
+                    records = [r for r in records if r.kind != "open"]
+                thread.records.extend(records)
             self.threads[image, number] = thread
 
     def module(self, image, number):
@@ -228,32 +217,36 @@ class Trace:
     def calls(self):
         count = collections.Counter()
         for thread in self.threads.values():
-            seen = collections.Counter((r.module, r.offset) for r in thread.records
-                                       if r.kind == "entry")
-            for (module, offset), calls in seen.items():
-                count[self.name(thread.image, module, offset)] += calls
+            seen = collections.Counter(map(operator.itemgetter(0, 2, 3), thread.records))
+            for (kind, module, offset), calls in seen.items():
+                if kind == "entry":
+                    count[self.name(thread.image, module, offset)] += calls
         for edge in self.edges:
             count[self.name(edge.image, *edge.callee)] += edge.calls
         return dict(count)
 
     def walk(self, thread):
         """(depth, name, how it ended) of each call, in order of entries; asserts that it adds up."""
-        stacks, fiber, rows = {0: []}, 0, []
-        for r in thread.records:
-            stack = stacks.setdefault(fiber, [])
-            if r.kind in ("entry", "open"):
-                rows.append([len(stack), self.name(thread.image, r.module, r.offset), r.kind])
-                stack.append(rows[-1])
-            elif r.kind == "exit":
+        stack, rows, names = [], [], {}
+        stacks = {0: stack}
+        for kind, _, module, offset, count, _ in thread.records:
+            if kind in ("entry", "open"):
+                name = names.get((module, offset))
+                if not name:
+                    name = names[module, offset] = self.name(thread.image, module, offset)
+                row = [len(stack), name, kind]
+                rows.append(row)
+                stack.append(row)
+            elif kind == "exit":
                 assert stack, "an exit without an open call"
                 stack.pop()[2] = "returned"
-            elif r.kind == "unwound":
-                assert len(stack) >= r.count, "more was unwound than was open"
-                for _ in range(r.count):
+            elif kind == "unwound":
+                assert len(stack) >= count, "more was unwound than was open"
+                for _ in range(count):
                     stack.pop()[2] = "unwound"
-            elif r.kind == "fiber":
-                fiber = r.count
-        return [tuple(row) for row in rows]
+            elif kind == "fiber":
+                stack = stacks.setdefault(count, [])
+        return list(map(tuple, rows))
 
 
 def read(path):

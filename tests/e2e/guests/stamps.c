@@ -368,7 +368,7 @@ PLAIN int main(int argc, char **argv)
 	else if (strcmp(which, "exit") == 0)
 		fib(10), _exit(3);
 	else if (strcmp(which, "many") == 0)
-		fib(25);
+		fib(23);
 	else
 		return 2;
 	print_counts();

@@ -299,14 +299,16 @@ static void say_jumps_over_write(void)
 
 /* ---- P1: fork among threads that log ------------------------------------------------------------ */
 
+/* With pauses, so that whoever forks has its turn. */
 static void *logs(void *which)
 {
+	const struct timespec pause = { 0, 20000 };
 	char text[32];
 
 	for (int i = 0; atomic_load(&going); i++) {
 		snprintf(text, sizeof(text), "%s %d", (char *)which, i);
-		if (i % 16 == 0)
-			work();
+		if (i % 8 == 0)
+			nanosleep(&pause, NULL);
 		if (i % 2)
 			say(text);
 		else if (fprintf(stderr, "%s\n", text) > 0)
