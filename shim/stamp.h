@@ -2,10 +2,10 @@
  * stamp.h - function stamps inside the program: a thread's state, and its slow half.
  *
  * stamp.c holds the two functions that the compiler's instrumentation calls; what they need seldom
- * stands in stamp_slow.c (stacks that were left, new segments), stamp_image.c (process and modules, whose
- * files stamp_module.c knows) and stamp_fiber.c (stacks of the program's own making). Where a session has
- * rules for what is recorded, stamp_filter.c takes the place of stamp.c, stamp_sieve.c that of its slow
- * half: what a thread knows of the functions that it calls; stamp_names.c asks what they are called.
+ * stands in stamp_slow.c (stacks that were left), stamp_room.c (segments), stamp_image.c (process and
+ * modules, whose files stamp_module.c knows) and stamp_fiber.c (stacks of the program's own making). Where a
+ * session has rules for what is recorded, stamp_filter.c takes the place of stamp.c, stamp_sieve.c that of
+ * its slow half: what a thread knows of the functions that it calls; stamp_names.c asks what they are called.
  */
 #ifndef HARK_SHIM_STAMP_H
 #define HARK_SHIM_STAMP_H
@@ -65,7 +65,7 @@ struct stamp_room {
 	_Atomic int32_t tid;
 	_Atomic uint32_t image;            /* whose thread that is */
 	struct stamp_stack stack;          /* the thread's own */
-	struct trace_segment *parts[STAMP_FLIGHT_PARTS];
+	struct trace_segment *parts[STAMP_FLIGHT_PARTS]; /* mapped */
 	uint32_t part_bytes[STAMP_FLIGHT_PARTS];
 	uint32_t flight, turn;             /* the image whose flight recorder the parts are, or 0; the
 					    * part that comes next */
@@ -81,6 +81,7 @@ struct stamp {
 	uint32_t profiling;       /* likewise, in profile mode */
 	uint32_t filtering;       /* likewise, in any mode, where there are rules */
 	bool busy;                /* the slow half is at work: who interrupts it must not go there */
+	bool values;              /* records of arguments and results are made */
 	bool stopped;             /* no room, or no permission, for another segment */
 	uint8_t *at, *end;        /* the next record; no short one begins at the end or later */
 	uint64_t epoch;           /* high bits of the time of the last record */
@@ -95,7 +96,7 @@ struct stamp {
 	struct stamp_stack *stack;
 	struct trace_segment *segment;
 	uint64_t begun;           /* when that was, in ticks: nothing in it is older */
-	uint8_t *ready;           /* up to here, the segment's pages are present */
+	uint8_t *last;            /* of the segment: room that is kept for its closing record */
 	uint32_t image;           /* that the rest was made for; 0: none */
 	uint32_t thread, parts;
 	uint32_t next_bytes;
@@ -126,20 +127,24 @@ void stamp_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t afte
 void stamp_end(enum trace_end how);
 	/* The calling thread is about to end the process's image, perhaps. */
 
-/* stamp_slow.c: for the other slow files; the caller is busy */
+/* stamp_room.c: for the other slow files; the caller is busy */
 uint32_t *stamp_words(unsigned count);
 	/* Room for a record of so many words, zeroed; NULL: recording has stopped. */
 void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uint32_t *body,
 		unsigned words);
 void stamp_head(struct trace_segment *segment, uint32_t bytes);
 	/* Makes zeros a segment of the calling thread's. */
+bool stamp_stop(enum trace_gap reason, const char *name);
+	/* Nothing more is recorded in this thread, and the trace says so. False. */
+void stamp_drop_parts(struct stamp_room *room);
+	/* The room's segments are not its any more. They stay in the file. */
+
+/* stamp_slow.c: likewise */
 bool stamp_slow_begin(struct stamp *s);
 	/* The calling thread becomes busy. False: nothing is to be recorded, or it is busy already. */
 void stamp_slow_end(struct stamp *s);
 uint32_t *stamp_fast_way(struct stamp *s);
 	/* Which of the words tells that the fast half may go on. */
-bool stamp_stop(enum trace_gap reason, const char *name);
-	/* Nothing more is recorded in this thread, and the trace says so. False. */
 static inline uint64_t stamp_now(void) { return clock_ticks(shim.session.ring.counter); }
 
 /* stamp_image.c */
@@ -152,10 +157,6 @@ bool stamp_image(void);
 	 * False: nothing is to be recorded. */
 struct stamp_module stamp_module(uintptr_t address);
 	/* Number 0: in no module; the offset is the address. */
-struct trace_segment *stamp_use_again(struct stamp_room *room, unsigned part);
-	/* A flight recorder writes over its oldest part. Zeros behind the header; NULL: there is none yet. */
-uint32_t stamp_flight_part(void);
-	/* how many bytes it has */
 void stamp_repeat(uint32_t most);
 	/* OPEN records of the innermost calls that are open, outermost first. */
 void stamp_unloaded(void);

@@ -6,7 +6,7 @@
  * do without: they cost a look into the table.
  *
  * A call that was too short is taken back at its exit, if nothing stays that was recorded within: its
- * entry becomes zeros, which mean nothing, and its room is used again if it is the last.
+ * entry becomes nothing, and its room is used again if it is the last.
  */
 #include <string.h>
 
@@ -134,14 +134,15 @@ static void forget_values(const uint8_t *from, const uint8_t *end)
 		if (word && (TRACE_WORD_KIND(word) != TRACE_LONG || !TRACE_WORD_WORDS(word)))
 			break;
 		if (word && TRACE_WORD_TYPE(word) == TRACE_VALUES)
-			*at = TRACE_LONG_WORD(TRACE_VOID, TRACE_WORD_WORDS(word), 0);
+			*at = TRACE_LONG_WORD(TRACE_VOID, TRACE_WORD_WORDS(word),
+					      TRACE_VOID_GONE);
 	}
 }
 
 bool stamp_take_back(struct stamp_frame *f, uint64_t now)
 {
 	struct stamp *s = &stamp;
-	const uint64_t none = 0;
+	const uint64_t none = 0, gone = TRACE_LONG_WORD(TRACE_VOID, 2, TRACE_VOID_GONE);
 
 	if (!stamp_too_short(f, now))
 		return false;
@@ -151,7 +152,8 @@ bool stamp_take_back(struct stamp_frame *f, uint64_t now)
 	forget_values(f->entry + sizeof none, s->at);
 	memcpy(f->entry, &none, sizeof none);
 	atomic_signal_fence(memory_order_seq_cst);
-	solo_give(&s->at, f->entry + sizeof none, f->entry);
+	if (!solo_give(&s->at, f->entry + sizeof none, f->entry))
+		memcpy(f->entry, &gone, sizeof gone); /* zeros would be a record that is missing */
 	return true;
 }
 

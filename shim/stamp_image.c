@@ -283,15 +283,6 @@ static struct stamp_room *take_room(void)
 	return room;
 }
 
-static void drop_parts(struct stamp_room *room)
-{
-	for (unsigned i = 0; i < STAMP_FLIGHT_PARTS; i++)
-		if (room->parts[i]) {
-			sysio_unmap(room->parts[i], room->part_bytes[i]);
-			room->parts[i] = NULL;
-		}
-}
-
 /* What a thread that ended leaves is there until another uses its flight recorder: threads that come and
  * go would fill the disk. */
 static void take_parts(struct stamp *s)
@@ -300,32 +291,8 @@ static void take_parts(struct stamp *s)
 
 	if (flight && s->room->flight == flight)
 		return;
-	drop_parts(s->room);
+	stamp_drop_parts(s->room);
 	s->room->flight = flight;
-}
-
-struct trace_segment *stamp_use_again(struct stamp_room *room, unsigned part)
-{
-	struct trace_segment *segment = room->parts[part];
-
-	if (segment) {
-		__atomic_store_n(&segment->magic, 0, __ATOMIC_RELEASE);
-		/* Who copies it meanwhile sees that before anything else of this. */
-		__atomic_thread_fence(__ATOMIC_RELEASE);
-		memset(segment + 1, 0, room->part_bytes[part] - sizeof *segment);
-	}
-	return segment;
-}
-
-uint32_t stamp_flight_part(void)
-{
-	uint64_t bytes = shim.session.control->flight_bytes / STAMP_FLIGHT_PARTS;
-
-	if (bytes < TRACE_SEGMENT_LEAST)
-		bytes = TRACE_SEGMENT_LEAST;
-	if (bytes > TRACE_SEGMENT_MOST)
-		bytes = TRACE_SEGMENT_MOST;
-	return (uint32_t)(bytes & ~(uint64_t)(TRACE_PAGE - 1));
 }
 
 void stamp_repeat(uint32_t most)

@@ -13,185 +13,14 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/solo.h"
 #include "lib/base/sysio.h"
-#include "lib/base/testpoint.h"
 #include "shim/shim.h"
 
-enum {
-	READY = 256 << 10,    /* pages are made present so many bytes at a time */
-	LAST_WORDS = 64,      /* bytes that are kept for a segment's closing record */
-	SHORT = 8,
-	FAR_STACK = 64 << 10, /* so far above the outermost call there is another stack */
-	OPEN_BYTES = 24,      /* an OPEN record */
-	FLIGHT_REPEATS = 8,   /* this part of a flight segment is for calls that are open at its begin */
-};
-
-/* ---- room ------------------------------------------------------------------------------------- */
-
-static void set_ready(struct stamp *s, uint8_t *from)
-{
-	uint8_t *last = (uint8_t *)s->segment + s->segment->bytes - LAST_WORDS;
-	uint8_t *next = from + READY;
-
-	if (next + READY / 2 > last)
-		next = last;
-	if (!shim.sandboxed)
-		segment_ready(from, (size_t)(next - from));
-	s->ready = next;
-	s->end = next - SHORT + 1;
-}
-
-/* That are recorded. */
-static uint32_t open_calls(const struct stamp *s)
-{
-	return s->sieve ? s->top->depth : stamp_depth(s) + s->deeper;
-}
-
-void stamp_head(struct trace_segment *segment, uint32_t bytes)
-{
-	static const uint32_t kinds[] = {
-		[STAMP_TRACE] = TRACE_RECORDS,
-		[STAMP_FLIGHT] = TRACE_FLIGHT,
-		[STAMP_PROFILE] = TRACE_PROFILE,
-	};
-	struct stamp *s = &stamp;
-	struct clock_base now;
-
-	clock_base_now(&now, shim.session.ring.counter);
-	struct trace_segment head = {
-		.bytes = bytes,
-		.kind = kinds[s->mode & STAMP_MODE],
-		.image = s->image,
-		.tid = shim_thread.author.tid,
-		.thread = s->thread,
-		.part = s->parts++,
-		.ticks = now.ticks,
-		.monotonic_ns = now.monotonic_ns,
-		.home = s->home_number,
-		.near = s->near_number,
-		.depth = open_calls(s),
-		.fiber = s->stack ? s->stack->fiber : 0,
-	};
-
-	if (!shim.sandboxed)
-		sysio_call(SYS_prctl, PR_GET_NAME, (long)head.comm, 0, 0, 0, 0);
-	memcpy(segment, &head, sizeof head);
-	__atomic_store_n(&segment->magic, TRACE_MAGIC, __ATOMIC_RELEASE);
-	s->begun = now.ticks;
-	s->epoch = now.ticks >> STAMP_EPOCH_BITS;
-}
-
-static void begin_segment(struct stamp *s, struct trace_segment *segment, uint32_t bytes)
-{
-	stamp_head(segment, bytes);
-	s->segment = segment;
-	s->end = NULL;
-	s->at = (uint8_t *)(segment + 1);
-	set_ready(s, (uint8_t *)segment);
-}
-
-static void let_go(struct stamp_room *room, unsigned part)
-{
-	if (room->parts[part])
-		sysio_unmap(room->parts[part], room->part_bytes[part]);
-	room->parts[part] = NULL;
-}
-
-static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
-{
-	uint64_t none = 0;
-	uint8_t *last = s->segment ? (uint8_t *)s->segment + s->segment->bytes - LAST_WORDS : NULL;
-
-	if (last && s->mode != STAMP_PROFILE) { /* room was kept for it */
-		s->at = last;
-		s->ready = last + LAST_WORDS;
-		stamp_long(TRACE_GAP, reason, stamp_now(), (uint32_t *)&none, 2);
-	}
-	s->end = NULL;
-	stamp_ask(s);
-	s->stopped = true;
-	stamp_stopped(name);
-	return false;
-}
-
-bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, reason, name); }
-
-static bool next_segment(struct stamp *s)
-{
-	bool flight = s->mode == STAMP_FLIGHT;
-	/* The one before stays mapped: who was interrupted by this may be about to store a record there. */
-	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : s->parts % 2;
-	uint32_t bytes = flight ? stamp_flight_part() : s->next_bytes;
-	struct trace_segment *segment = flight ? stamp_use_again(s->room, part) : NULL;
-
-	s->end = NULL;
-	if (!segment) {
-		if (shim.sandboxed)
-			return stop(s, TRACE_GAP_SANDBOX, "sandbox");
-		segment = segment_map(stamp_file(), bytes);
-		if (sysio_is_error(segment))
-			return stop(s, TRACE_GAP_DISK, "disk");
-		let_go(s->room, part);
-		s->room->parts[part] = segment;
-		s->room->part_bytes[part] = bytes;
-	}
-	if (s->next_bytes < TRACE_SEGMENT_MOST)
-		s->next_bytes *= 4;
-	begin_segment(s, segment, bytes);
-	TESTPOINT(stamp_segment);
-	/* Their entries will be written over before they end. */
-	if (flight && !s->deeper)
-		stamp_repeat(bytes / FLIGHT_REPEATS / OPEN_BYTES);
-	return true;
-}
-
-uint32_t *stamp_words(unsigned count)
-{
-	struct stamp *s = &stamp;
-
-	while (!s->stopped) {
-		uint8_t *at = s->segment ? solo_take(&s->at, 4 * count) : NULL;
-		if (at && at + 4 * count <= s->ready)
-			return (uint32_t *)(void *)at;
-		if (s->segment &&
-		    s->ready + LAST_WORDS < (uint8_t *)s->segment + s->segment->bytes) {
-			if (s->at > s->ready)
-				s->at = s->ready;
-			set_ready(s, s->ready);
-		} else if (!next_segment(s)) {
-			break;
-		}
-	}
-	return NULL;
-}
-
-void stamp_long(enum trace_long type, unsigned detail, uint64_t ticks, const uint32_t *body,
-		unsigned words)
-{
-	bool timed = type != TRACE_HOME && type != TRACE_NEAR;
-	unsigned all = 1 + (timed ? 2 : 0) + words;
-	uint32_t *record = stamp_words(all);
-
-	if (!record)
-		return;
-	stamp.kept += type != TRACE_TIME && timed;
-	/* Killed in its midst, it is a record of nothing, of this length. */
-	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, 0), __ATOMIC_RELEASE);
-	if (timed) {
-		if (ticks < stamp.begun) /* it did not fit into the segment before */
-			ticks = stamp.begun;
-		memcpy(record + 1, &ticks, sizeof ticks);
-		stamp.epoch = ticks >> STAMP_EPOCH_BITS;
-	}
-	if (words)
-		memcpy(record + all - words, body, 4 * words);
-	__atomic_store_n(record, TRACE_LONG_WORD(type, all, detail), __ATOMIC_RELEASE);
-}
+enum { FAR_STACK = 64 << 10 }; /* so far above the outermost call there is another stack */
 
 /* ---- stacks ----------------------------------------------------------------------------------- */
 
@@ -363,6 +192,7 @@ static uint32_t *room_for(struct stamp *s, unsigned words, uint64_t *now)
 		uint32_t *record = stamp_words(words);
 		if (!record || (*now >= s->begun && *now >> STAMP_EPOCH_BITS == s->epoch))
 			return record;
+		solo_give(&s->at, (uint8_t *)(record + words), (uint8_t *)record);
 		*now = stamp_now();
 	}
 }

@@ -17,14 +17,16 @@ static bool put_values(struct stamp *s, enum values_of what, const uint32_t *val
 
 	if (*stamp_fast_way(s) != s->known || s->known != atomic_load(stamp_gate))
 		return false;
+	s->values = true;
 	uint8_t *at = solo_take(&s->at, 4 * all);
 	uint64_t now = stamp_now();
-	if (at + 4 * all > s->ready || now >> STAMP_EPOCH_BITS != s->epoch ||
+	if (at + 4 * all > s->last || now >> STAMP_EPOCH_BITS != s->epoch ||
 	    *(uint8_t *volatile *)&s->at != at + 4 * all)
 		return false;
-	/* as in stamp_long() */
+	/* as in stamp_long(); and a window in which it stands is not used again */
 	uint32_t *record = (uint32_t *)(void *)at;
-	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, 0), __ATOMIC_RELEASE);
+	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VOID, all, TRACE_VOID_BEGUN),
+			 __ATOMIC_RELEASE);
 	memcpy(record + 1, &now, sizeof now);
 	memcpy(record + 3, values, 4 * words);
 	__atomic_store_n(record, TRACE_LONG_WORD(TRACE_VALUES, all, what), __ATOMIC_RELEASE);

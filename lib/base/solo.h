@@ -7,6 +7,7 @@
 #ifndef HARK_BASE_SOLO_H
 #define HARK_BASE_SOLO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 static inline uint8_t *solo_take(uint8_t **at, uintptr_t bytes)
@@ -20,13 +21,19 @@ static inline uint8_t *solo_take(uint8_t **at, uintptr_t bytes)
 #endif
 }
 
-static inline void solo_give(uint8_t **at, uint8_t *from, uint8_t *to)
-	/* *at = to, if it is `from` still */
+static inline bool solo_give(uint8_t **at, uint8_t *from, uint8_t *to)
+	/* *at = to, if it is `from` still. Whether it was. */
 {
 #if defined(__x86_64__)
-	__asm__ volatile("cmpxchgq %2, %1" : "+a"(from), "+m"(*at) : "r"(to) : "cc", "memory");
+	bool given;
+
+	__asm__ volatile("cmpxchgq %3, %1"
+			 : "+a"(from), "+m"(*at), "=@ccz"(given)
+			 : "r"(to)
+			 : "memory");
+	return given;
 #else
-	__atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 #endif
 }
 

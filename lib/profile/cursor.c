@@ -22,6 +22,7 @@ int cursor_open(struct cursor *cursor, struct trace_dir *dir, const struct trace
 	cursor->at = cursor->end = cursor->buffer;
 	if (!cursor->buffer)
 		return -ENOMEM;
+	cursor->live = !thread->sampled && trace_dir_runs(dir, thread->image, thread->tid);
 	int rc = thread->sampled ? samples_cursor_open(&cursor->samples, dir, thread) : 0;
 	if (rc != 0)
 		cursor_close(cursor);
@@ -73,6 +74,10 @@ static void say_why(struct cursor *c, ssize_t got, uint64_t at)
 {
 	char one;
 
+	if (got == -ESTALE) {
+		torn(c, "something newer, from here on,");
+		return;
+	}
 	if (got >= 0) /* what came is good; and the next byte? */
 		got = trace_dir_read(c->dir, c->thread->image->number, &one, 1, at + (size_t)got);
 	torn(c, got < 0 ? store_error(got) : "the file ends");
@@ -93,6 +98,22 @@ static bool fill_samples(struct cursor *c)
 	return to > c->buffer + left;
 }
 
+/* Reads on at c->next. A live thread may have written over that meanwhile, but then a copy is there. */
+static ssize_t read_piece(struct cursor *c, void *to, size_t want)
+{
+	for (;;) {
+		struct trace_part *part = &c->thread->parts[c->part - 1];
+		ssize_t got = trace_dir_read(c->dir, c->thread->image->number, to, want, c->next);
+		if (!c->live || trace_dir_stands(c->dir, part))
+			return got;
+		uint64_t before = part->at;
+		if (!trace_dir_moved(c->dir, part))
+			return -ESTALE;
+		c->next += part->at - before;
+		c->stop += part->at - before;
+	}
+}
+
 /* What is left in the buffer, and more behind it. False: there is no more in this segment. */
 static bool fill(struct cursor *c)
 {
@@ -104,8 +125,7 @@ static bool fill(struct cursor *c)
 		return false;
 	size_t want = piece(c, c->room - left);
 	memmove(c->buffer, c->at, left);
-	ssize_t got = trace_dir_read(c->dir, c->thread->image->number, (char *)c->buffer + left,
-				     want, c->next);
+	ssize_t got = read_piece(c, (char *)c->buffer + left, want);
 	c->at = c->buffer;
 	c->end = c->buffer + left / WORD;
 	if (got < (ssize_t)want) {

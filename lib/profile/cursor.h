@@ -57,6 +57,7 @@ struct cursor {
 	size_t room;               /* bytes of it */
 	uint64_t done;             /* bytes of segments that were read */
 	struct samples_cursor samples; /* of a thread that was sampled */
+	bool live;                 /* the thread goes on, perhaps: it may write over what is read */
 	bool missing;              /* something between the last record and the next part */
 };
 

@@ -80,7 +80,7 @@ static bool sound(const struct trace_segment *s, uint32_t image)
 {
 	return s->bytes % TRACE_PAGE == 0 && s->bytes >= TRACE_SEGMENT_LEAST &&
 	       s->bytes <= TRACE_SEGMENT_MOST && s->kind >= TRACE_RECORDS &&
-	       s->kind <= TRACE_PROFILE && s->image == image && s->thread != 0;
+	       s->kind <= TRACE_AGAIN && s->image == image && s->thread != 0;
 }
 
 static int keep(struct found *found, uint64_t at, const struct trace_segment *head)
@@ -98,39 +98,95 @@ static int keep(struct found *found, uint64_t at, const struct trace_segment *he
 	return 0;
 }
 
-static int scan_image(struct trace_dir *dir, uint32_t image, struct found *found)
-{
-	struct trace_segment head;
-	bool lost = false; /* looking for a header again */
+/* Through an image's segments. */
+struct scan {
+	struct trace_dir *dir;
 	char name[32];
-	int rc = 0;
+	uint32_t image;
+	uint64_t next;
+	bool lost;                 /* looking for a header again */
+	bool quiet;
+};
 
-	image_name(name, image);
-	for (uint64_t at = 0; rc == 0; at += TRACE_PAGE) {
-		at = store_data(dir->store, name, at);
-		if (at == UINT64_MAX)
-			break;
-		ssize_t n = store_read(dir->store, name, &head, sizeof head, at);
-		if (n < 0 && !lost)
-			trace_dir_torn(dir, "cannot read %s at byte %llu: %s", name,
-				       (unsigned long long)at, store_error(n));
-		if (n != sizeof head && n != -EBADMSG)
-			break;
-		if (n < 0 || head.magic != TRACE_MAGIC || !sound(&head, image)) {
-			if (n > 0 && head.magic != 0 && !lost)
-				trace_dir_torn(dir, "%s has no segment at byte %llu", name,
-					       (unsigned long long)at);
-			lost |= n < 0 || head.magic != 0;
+static struct scan scan_from(struct trace_dir *dir, uint32_t image, uint64_t at)
+{
+	struct scan scan = { .dir = dir, .image = image, .next = at };
+
+	image_name(scan.name, image);
+	return scan;
+}
+
+static void scan_lost(struct scan *s, const char *what, uint64_t at, const char *why)
+{
+	if (!s->lost && !s->quiet)
+		trace_dir_torn(s->dir, "%s %s at byte %llu%s%s", s->name, what,
+			       (unsigned long long)at, *why ? ": " : "", why);
+	s->lost = true;
+}
+
+/* The next one that holds something. False: there is none. */
+static bool scan_next(struct scan *s, uint64_t *at, struct trace_segment *head)
+{
+	for (;; s->next = *at + TRACE_PAGE) {
+		*at = store_data(s->dir->store, s->name, s->next);
+		if (*at == UINT64_MAX)
+			return false;
+		ssize_t n = store_read(s->dir->store, s->name, head, sizeof *head, *at);
+		if (n < 0)
+			scan_lost(s, "cannot be read", *at, store_error(n));
+		if (n != sizeof *head && n != -EBADMSG)
+			return false;
+		if (n < 0 || head->magic == 0)
+			continue;
+		if (head->magic != TRACE_MAGIC || !sound(head, s->image)) {
+			scan_lost(s, "has no segment", *at, "");
 			continue;
 		}
-		lost = false;
+		s->lost = false;
+		s->next = *at + head->bytes;
+		if (head->kind != TRACE_AGAIN)
+			return true;
+		*at = s->next - TRACE_PAGE;
+	}
+}
+
+static int scan_image(struct trace_dir *dir, uint32_t image, struct found *found)
+{
+	struct scan scan = scan_from(dir, image, 0);
+	struct trace_segment head;
+	uint64_t at;
+	int rc = 0;
+
+	while (rc == 0 && scan_next(&scan, &at, &head)) {
 		rc = keep(found, at, &head);
 		dir->bytes += head.bytes;
-		at += head.bytes - TRACE_PAGE;
 	}
-	if (store_cut(dir->store, name))
-		trace_dir_torn(dir, "%s is packed, and cut off at its end", name);
+	if (store_cut(dir->store, scan.name))
+		trace_dir_torn(dir, "%s is packed, and cut off at its end", scan.name);
 	return rc;
+}
+
+bool trace_dir_stands(const struct trace_dir *dir, const struct trace_part *part)
+{
+	struct trace_segment head;
+
+	return trace_dir_read(dir, part->head.image, &head, sizeof head, part->at) == sizeof head &&
+	       memcmp(&head, &part->head, sizeof head) == 0;
+}
+
+bool trace_dir_moved(struct trace_dir *dir, struct trace_part *part)
+{
+	struct scan scan = scan_from(dir, part->head.image, part->at + part->head.bytes);
+	struct trace_segment head;
+	uint64_t at;
+
+	scan.quiet = true;
+	while (scan_next(&scan, &at, &head))
+		if (memcmp(&head, &part->head, sizeof head) == 0) {
+			part->at = at;
+			return true;
+		}
+	return false;
 }
 
 /* The number in `image.N` or `image.N.zst`; false: another file. */
@@ -232,7 +288,10 @@ static int add_thread(struct trace_dir *dir, const struct trace_part *parts, siz
 	dir->thread_count++;
 	for (size_t i = 0; i < count; i++) {
 		if (i && parts[i].head.part == parts[i - 1].head.part) {
-			trace_dir_torn(dir, "a part of thread %d is there twice", t->tid);
+			/* Somebody was killed while the first one was copied; or just after that. */
+			if (parts[i].head.kind != TRACE_RECORDS)
+				trace_dir_torn(dir, "a part of thread %d is there twice", t->tid);
+			dir->bytes -= parts[i].head.bytes;
 			continue;
 		}
 		t->parts[t->part_count++] = parts[i];
@@ -296,6 +355,24 @@ static int place_threads(struct trace_dir *dir, const struct found *found)
 		dir->threads[i].image =
 			find_image(dir, dir->image_count, dir->threads[i].parts[0].head.image);
 	return 0;
+}
+
+/* What a live thread wrote while we looked elsewhere in the file is for the next reader, if there is a part
+ * before it that we did not see. */
+static void cut_at_holes(struct trace_dir *dir)
+{
+	for (size_t i = 0; i < dir->thread_count; i++) {
+		struct trace_thread *t = &dir->threads[i];
+		size_t n = 1;
+		while (n < t->part_count && t->parts[n].head.part == t->parts[n - 1].head.part + 1)
+			n++;
+		if (n == t->part_count || t->parts[n].head.kind != TRACE_RECORDS ||
+		    !trace_dir_runs(dir, t->image, t->tid))
+			continue;
+		for (size_t k = n; k < t->part_count; k++)
+			dir->bytes -= t->parts[k].head.bytes;
+		t->part_count = n;
+	}
 }
 
 /* ---- the clock --------------------------------------------------------------------------------- */
@@ -369,6 +446,7 @@ int trace_dir_open(struct trace_dir *dir, const char *path, char *why, size_t wh
 	if (rc == 0)
 		rc = place_threads(dir, &found);
 	if (rc == 0) {
+		cut_at_holes(dir);
 		set_clock(dir, found.latest_ticks, found.latest_ns);
 		samples_clock(dir);
 	}

@@ -119,6 +119,10 @@ void trace_dir_close(struct trace_dir *dir);
 ssize_t trace_dir_read(const struct trace_dir *dir, uint32_t image, void *to, size_t count,
 		       uint64_t at);
 	/* Of the image's segments, as store_read() does. */
+bool trace_dir_stands(const struct trace_dir *dir, const struct trace_part *part);
+	/* It has not been written over: what was read of it before this call is it. */
+bool trace_dir_moved(struct trace_dir *dir, struct trace_part *part);
+	/* One that does not stand: part->at is where its copy is. False: there is none. */
 bool trace_dir_runs(const struct trace_dir *dir, const struct trace_image *image, int32_t tid);
 	/* This thread of the image is there still, on this machine. tid: its pid asks for the process. */
 void trace_dir_torn(struct trace_dir *dir, const char *format, ...)

@@ -31,9 +31,10 @@ enum {
 };
 
 enum trace_segment_kind {
-	TRACE_RECORDS = 1, /* stays as it was written */
+	TRACE_RECORDS = 1, /* a full one may be written over, once it was copied behind all others */
 	TRACE_FLIGHT,      /* is used again for newer records; the highest parts are what there is */
 	TRACE_PROFILE,     /* a table of call edges: struct trace_edge */
+	TRACE_AGAIN,       /* nothing: it is about to be used again */
 };
 
 /* At the beginning of each segment. */
@@ -85,7 +86,7 @@ enum { TRACE_KIND_BITS = 3, TRACE_TIME_BITS = 29 };
 /* Long records. Those marked * have a body; it begins with the whole time in ticks, two words, unless
  * said otherwise. "The innermost n": of the calls that are open on the present fiber. */
 enum trace_long {
-	TRACE_VOID,       /* not finished by whoever began it; its length holds */
+	TRACE_VOID,       /* nothing; its length holds. Detail: enum trace_void */
 	TRACE_TIME,       /* * the time alone */
 	TRACE_HOME,       /* * without time: the number of the module that ENTRY means from now on */
 	TRACE_NEAR,       /* * without time: likewise for ENTRY_NEAR */
@@ -102,6 +103,11 @@ enum trace_long {
 	TRACE_VALUES,     /* * of the innermost open call (values.h); detail: enum values_of. Arguments stand
 			   * behind its entry, the result in front of its exit */
 	TRACE_LONGS
+};
+
+enum trace_void {
+	TRACE_VOID_GONE,  /* it was taken back */
+	TRACE_VOID_BEGUN, /* not finished by whoever began it */
 };
 
 enum trace_gap {

@@ -5,11 +5,8 @@ nanoseconds a call, elapsed and of processor time, of a program that was not bui
 Beside it, in the same run: the bare call, and uftrace where it is installed, with its own buffers and
 with large ones. `make bench` runs it; UFTRACE=PATH names another uftrace.
 
-Traces are in /dev/shm. Where a machine gives its memory as it is touched first (virtual ones do), that is
-paid by the page, by whoever records: a line of its own says how much it is, measured in the same run.
-`flight` writes to the same memory again and again, so it is what the code costs.
+Traces are in /dev/shm.
 """
-import json
 import os
 import shutil
 import statistics
@@ -23,7 +20,6 @@ TURNS = bench_stamps.TURNS
 UFTRACE = bench_stamps.UFTRACE
 GLOBS = "ffs,lfind"
 TARGET = 45
-PAGE, RECORD = 4096, 12
 WAYS = {
     "bare": [],
     "trace": [harness.HARK, "run", "--calls", GLOBS],
@@ -47,12 +43,6 @@ def measure(program, case, way, top):
     return bench_stamps.figures_of(done.stdout, data)
 
 
-def of_memory(program, top):
-    done = subprocess.run([program, "memory", os.path.join(top, "fresh")], check=True,
-                          stdout=subprocess.PIPE)
-    return json.loads(done.stdout)["cpu_ns"]
-
-
 def middle(rows, column):
     return statistics.median(row[column] for row in rows)
 
@@ -65,7 +55,7 @@ def print_case(case, figures):
             ratio = "  " + ", ".join(
                 f"{statistics.median(a[2] / b[2] for a, b in zip(rows, figures[peer])):.3f}"
                 for peer in figures if peer.startswith("uftrace")) + " of uftrace"
-        if way == "flight":
+        if way in ("trace", "flight", "profile"):
             verdict = f"  {'ok' if middle(rows, 2) <= TARGET else 'MISS'} (target {TARGET})"
         print(f"  {way:<13} {middle(rows, 0):8.2f} ({middle(rows, 2):7.2f})  "
               f"{middle(rows, 1):6.2f} B{ratio}{verdict}", flush=True)
@@ -76,17 +66,12 @@ def main():
         program = os.path.join(top, "library")
         subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-fno-builtin", "-pthread", "-o", program,
                         os.path.join(bench_stamps.ROOT, "tests", "bench", "library.c")], check=True)
-        pages = []
         for case in ("flat", "nested", "threads"):
             figures = {way: [] for way in WAYS}
             for _ in range(TURNS):
-                pages.append(of_memory(program, top))
                 for way in WAYS:
                     figures[way].append(measure(program, case, way, top))
             print_case(case, figures)
-        page = statistics.median(pages)
-        print(f"of which memory that is touched first: {page:.0f} ns a page, {page * RECORD / PAGE:.1f} ns "
-              f"for the {RECORD} B of a call")
     if not UFTRACE:
         print("uftrace is not installed: no comparison")
 

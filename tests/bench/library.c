@@ -3,21 +3,17 @@
  * costs it. Not instrumented; it knows nothing of hark.
  *
  *	library flat|nested|threads    ns per call, elapsed and of processor time: one line of JSON on fd 1
- *	library memory FILE            likewise, ns for each page of a file that is written to first
  *
  * Built with -fno-builtin: each call is one.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { CALLS = 4000000, THREADS = 4, ITEMS = 1000, PAGE = 4096, PAGES = 4096 };
+enum { CALLS = 4000000, THREADS = 4, ITEMS = 1000 };
 
 static double now_ns(clockid_t clock)
 {
@@ -73,33 +69,9 @@ static long threads(void)
 	return CALLS;
 }
 
-/* As a segment of a trace is: its blocks are there, its pages are present, nobody has written to them. */
-static char *fresh(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	char *at = MAP_FAILED;
-
-	if (fd >= 0 && fallocate(fd, 0, 0, (off_t)PAGES * PAGE) == 0)
-		at = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	unlink(path);
-	if (at == MAP_FAILED)
-		return NULL;
-	madvise(at, (size_t)PAGES * PAGE, MADV_POPULATE_WRITE);
-	return at;
-}
-
-static long memory(char *at)
-{
-	for (long i = 0; at && i < PAGES; i++)
-		((volatile char *)at)[i * PAGE] = 1;
-	return PAGES;
-}
-
 int main(int argc, char **argv)
 {
 	const char *what = argc >= 2 ? argv[1] : "";
-	char *pages = argc == 3 ? fresh(argv[2]) : NULL;
 	long calls;
 	double begin = now_ns(CLOCK_MONOTONIC), used = now_ns(CLOCK_PROCESS_CPUTIME_ID);
 
@@ -109,8 +81,6 @@ int main(int argc, char **argv)
 		calls = nested();
 	else if (strcmp(what, "threads") == 0)
 		calls = threads();
-	else if (strcmp(what, "memory") == 0 && pages)
-		calls = memory(pages);
 	else
 		return 2;
 	double took = now_ns(CLOCK_MONOTONIC) - begin;

@@ -45,13 +45,13 @@ def gaps(trace):
     return [r.detail for t in trace.threads.values() for r in t.records if r.kind == "gap"]
 
 
-def on_a_small_disk(home, program, case, *options):
-    """The trace of a run that has 300 KiB for it. Raises Skip, or what it complained of."""
+def on_a_small_disk(home, program, case, *options, size="300k"):
+    """The trace of a run that has so much room for it. Raises Skip, or what it complained of."""
     disk, data = (os.path.join(home.top, name) for name in ("disk", "data"))
     os.makedirs(disk, exist_ok=True)
     argv = " ".join(map(shlex.quote, [cli.HARK, "run", "--stamp", "trace", *options, "--data",
                                       f"{disk}/data", program, case]))
-    script = (f"mount -t tmpfs -o size=300k none {disk} && {argv}; status=$?; rm -rf {data}; "
+    script = (f"mount -t tmpfs -o size={size} none {disk} && {argv}; status=$?; rm -rf {data}; "
               f"cp -r {disk}/data {data}; exit $status")
     done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
                           env=home.env(), cwd=home.top, capture_output=True, text=True, check=False,

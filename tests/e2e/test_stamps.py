@@ -6,6 +6,7 @@ The trace is read by traces.py, which is no part of hark. Speaks TAP.
 """
 
 import collections
+import json
 import os
 import random
 import signal
@@ -174,6 +175,30 @@ def killed_anywhere(home, expect):
 
 
 @cli.case
+def killed_between_copy_and_use(home, expect):
+    """S10: a part that is full was copied, or is just being cleared: every call is there once, for who reads
+    while the thread stands there, and for who reads when it was killed."""
+    program = guest()
+    for point in ("stamp_copied", "stamp_again"):
+        ledger, data = (os.path.join(home.top, f"{point}.{what}") for what in ("ledger", "data"))
+        child = subprocess.Popen([TESTING, "run", "--stamp", "trace", "--data", data, program, "many", ledger],
+                                 cwd=home.top, env=home.env(HARK_TESTPOINT=f"{point}:stop:3"))
+        _, status = os.waitpid(child.pid, os.WUNTRACED)
+        expect(os.WIFSTOPPED(status), f"stopped: {status:#x}")
+        for state in ("stopped", "killed"):
+            seen = home.run("report", "--format", "json", data)
+            died = [line.split(" › ")[0].split(", ")[-1] for line in seen.stderr.splitlines()]
+            expect.same(died, [] if state == "stopped" else ["died inside fib"], f"{state} at {point}")
+            counted, got = counts_in(ledger)["fib"], traces.read(data).calls()["fib"]
+            told = sum(json.loads(line)["calls"] for line in seen.stdout.splitlines())
+            expect(counted - 1 <= got <= counted + 1, f"{state} at {point}: {got}, counted {counted}")
+            expect.same(told, got, f"{state} at {point}")
+            if state == "stopped":
+                child.kill()
+                child.wait(cli.LIMIT)
+
+
+@cli.case
 def modules_come_and_go(home, expect):
     """S7: two libraries at the same address, one after the other."""
     libraries = two_libraries(home.top)
@@ -231,12 +256,18 @@ def switched_while_it_runs(home, expect):
 
 @cli.case
 def the_disk_is_full(home, expect):
-    """S9: recording stops with a gap, the program goes on."""
+    """S9: recording stops with a gap, the program goes on: where there is no room for another window, and in
+    the midst of copying one."""
     program = guest()
-    trace = on_a_small_disk(home, program, "many")
-    expect.same(gaps(trace), [1], "gaps")
-    expect("gap" in [word for word, _ in trace.events], "the gap is among the events")
-    expect(trace.calls()["fib"] > 1000, "what was recorded before is there")
+    for size, least in (("300k", 6000), ("800k", 40000)):
+        trace = on_a_small_disk(home, program, "many", size=size)
+        expect.same(gaps(trace), [1], f"{size}: gaps")
+        expect("gap" in [word for word, _ in trace.events], f"{size}: the gap is among the events")
+        expect(trace.calls()["fib"] > least, f"{size}: what was recorded before is there")
+        parts = next(iter(trace.threads.values())).parts
+        expect.same(parts, list(range(len(parts))), f"{size}: parts")
+        seen = home.run("report", os.path.join(home.top, "data"))
+        expect("twice" not in seen.stderr and "segment" not in seen.stderr, f"{size}: {seen.stderr}")
 
 
 @cli.case

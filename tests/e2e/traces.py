@@ -20,7 +20,7 @@ import urllib.parse
 HEADER = struct.Struct("<QIIIIIIQQIIIIQ16s24x")
 MAGIC = b"harkseg1"
 PAGE = 4096
-PROFILE = 3
+PROFILE, AGAIN = 3, 4
 ENTRY, EXIT, ENTRY_NEAR, LONG = 1, 2, 3, 4
 (VOID, TIME, HOME, NEAR, ENTRY_FAR, EXIT_FAR, UNWOUND, FIBER, OPEN, GAP, END, STAMP, VALUES) = range(13)
 
@@ -178,7 +178,10 @@ class Trace:
                 if head[2] == PROFILE:
                     self.edges.extend(edges(head, body))
                     continue
-                parts[head[3], head[5]].append((head[6], head, body))
+                # Full ones are copied behind all others, and then used again: one that was killed in
+                # between left both, and the first is whole.
+                if head[2] != AGAIN and head[6] not in (row[0] for row in parts[head[3], head[5]]):
+                    parts[head[3], head[5]].append((head[6], head, body))
         for (image, number), rows in sorted(parts.items()):
             rows.sort(key=lambda row: row[0])
             first = rows[0][1]

@@ -88,6 +88,75 @@ static void ready_pages_stay_zero(void **state)
 	sysio_unmap(segment, 16 * TRACE_PAGE);
 }
 
+static void copied_behind_all_others(void **state)
+{
+	struct trace_segment *first = mapped(8 * TRACE_PAGE), *second = mapped(4 * TRACE_PAGE);
+	struct stat st;
+
+	(void)state;
+	memset(first, 'x', 8 * TRACE_PAGE);
+	memset(second, 'y', 4 * TRACE_PAGE);
+	first->bytes = 8 * TRACE_PAGE;
+	int before = dup(0);
+	assert_int_equal(segment_copy(&file, first), 0);
+	int after = dup(0);
+	assert_int_equal(after, before + 1);
+	close(before);
+	close(after);
+	assert_int_equal(stat(file.path, &st), 0);
+	assert_int_equal(st.st_size, 20 * TRACE_PAGE);
+	FILE *in = fopen(file.path, "r");
+	assert_int_equal(fseek(in, 12 * TRACE_PAGE, SEEK_SET), 0);
+	for (uint32_t k = 0; k < 8 * TRACE_PAGE; k++)
+		assert_int_equal(fgetc(in), ((uint8_t *)first)[k]);
+	fclose(in);
+	sysio_unmap(first, 8 * TRACE_PAGE);
+	sysio_unmap(second, 4 * TRACE_PAGE);
+}
+
+/* Records up to the end, whatever is in them; what was begun and not filled is none. */
+static void nothing_is_missing(void **state)
+{
+	enum { WORDS = 64 };
+	union {
+		struct trace_segment head;
+		uint32_t words[sizeof(struct trace_segment) / 4 + WORDS];
+	} s = { .head = { .bytes = TRACE_PAGE } };
+	uint32_t *at = s.words + sizeof s.head / 4;
+	const uint32_t whole[] = {
+		TRACE_SHORT(TRACE_ENTRY, 5),          1,
+		TRACE_SHORT(TRACE_ENTRY_NEAR, 6),     2,
+		TRACE_SHORT(TRACE_EXIT, 7),
+		TRACE_LONG_WORD(TRACE_VOID, 2, TRACE_VOID_GONE), 1,
+		TRACE_LONG_WORD(TRACE_END, 3, 1),     9, 9,
+		TRACE_SHORT(TRACE_EXIT, 8),
+	};
+	const size_t count = sizeof whole / sizeof *whole, ends[] = { 0, 2, 4, 5, 7, 10, 11 };
+
+	(void)state;
+	memcpy(at, whole, sizeof whole);
+	for (int begun = 0; begun < 2; begun++) {
+		for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+			assert_true(segment_whole(&s.head, at + ends[i], begun));
+		assert_false(segment_whole(&s.head, at + count + 1, begun)); /* room, not filled */
+		assert_true(segment_whole(&s.head, at + count, begun));
+		at[8] = 0; /* within one that is long */
+		assert_true(segment_whole(&s.head, at + count, begun));
+		at[2] = at[3] = 0;
+		assert_false(segment_whole(&s.head, at + count, begun));
+		assert_true(segment_whole(&s.head, at + 2, begun));
+		memcpy(at, whole, sizeof whole);
+		at[4] = 0;
+		assert_false(segment_whole(&s.head, at + count, begun));
+		memcpy(at, whole, sizeof whole);
+	}
+	at[7] = TRACE_LONG_WORD(TRACE_VOID, 3, TRACE_VOID_BEGUN);
+	assert_false(segment_whole(&s.head, at + count, true));
+	at[7] = TRACE_LONG_WORD(TRACE_END, 0, 1); /* no length */
+	at[8] = 0;
+	assert_false(segment_whole(&s.head, at + count, false));
+}
+
 /* Without the signal that the kernel has for it, which would be the program's end. */
 static void as_large_as_files_may_be(void **state)
 {
@@ -99,9 +168,12 @@ static void as_large_as_files_may_be(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	struct trace_segment *first = segment_map(&file, 8 * TRACE_PAGE);
 	struct trace_segment *second = segment_map(&file, TRACE_PAGE);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_false(sysio_is_error(first));
+	first->bytes = 8 * TRACE_PAGE;
+	int copied = segment_copy(&file, first);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal((intptr_t)second, -EFBIG);
+	assert_int_equal(copied, -EFBIG);
 	sysio_unmap(first, 8 * TRACE_PAGE);
 }
 
@@ -124,6 +196,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_behind_the_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(copied_behind_all_others, set_up, tear_down),
+		cmocka_unit_test(nothing_is_missing),
 		cmocka_unit_test_setup_teardown(ready_pages_stay_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(as_large_as_files_may_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(links_are_not_followed, set_up, tear_down),
