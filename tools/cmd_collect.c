@@ -1,12 +1,24 @@
 /*
- * cmd_collect.c - `hark collect`: the collector's process, started by collect_spawn() alone.
+ * cmd_collect.c - `hark collect`: the collector's process, started by collect_spawn() and guardians alone.
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "lib/collect/collect.h"
 #include "tools/cmds.h"
 #include "tools/launch.h"
+
+int launch_here(const struct collect_plan *plan)
+{
+	cli_say_on(STDERR_FILENO);
+	int result = collect_run(plan);
+	if (result >= 0)
+		return result;
+	/* Whoever started us reads this; a successor's goes to the null device. */
+	cli_say("%s in %s: %s%s", collect_failed_at(), plan->dir, strerror(-result),
+		launch_advice(result));
+	return CLI_FAILED;
+}
 
 int cmd_collect(struct cli *cli)
 {
@@ -28,11 +40,5 @@ int cmd_collect(struct cli *cli)
 		cli_say("collect needs the directory of a session; `hark run` starts it");
 		return CLI_FAILED;
 	}
-	int result = collect_run(&plan);
-	if (result >= 0)
-		return result;
-	/* Whoever started us reads this; a successor's goes to the null device. */
-	cli_say("%s in %s: %s%s", collect_failed_at(), plan.dir, strerror(-result),
-		launch_advice(result));
-	return CLI_FAILED;
+	return launch_here(&plan);
 }

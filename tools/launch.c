@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "lib/base/text.h"
-#include "lib/collect/collect.h"
 #include "lib/sample/by_timer.h"
 #include "lib/session/session.h"
 #include "tools/cli.h"
@@ -166,7 +165,7 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 		return error;
 	}
 	struct collect_plan collect = {
-		.dir = l->dir, .deep_fd = deep_fd,
+		.dir = l->dir, .deep_fd = deep_fd, .here = launch_here,
 		.console_fd = wants_console(plan->config) ? plan->console_fd : -1
 	};
 	error = collect_spawn(&collect, l->program, why, why_bytes);

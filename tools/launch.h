@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/collect/collect.h"
 #include "lib/session/create.h"
 
 enum { LAUNCH_PATH = 512, LAUNCH_COMMAND = 256 };
@@ -33,6 +34,8 @@ int launch_refuse(const char *why, bool strict);
 const char *launch_advice(int error);
 	/* What to do about an -errno of setting a session up, as the end of a sentence: "; raise …". "" where
 	 * the error says it all. */
+int launch_here(const struct collect_plan *plan);
+	/* The collector's life, in this process; its exit status, after words on stderr where it failed. */
 void launch_cancel(const struct launch *launch);
 	/* The program could not be started after all: ends the session. */
 char *launch_preload(const char *ours, const char *others);

@@ -20,6 +20,9 @@ struct collect_plan {
 	int deep_fd;         /* deep mode: the end to read from; -1: none */
 	bool salvage;        /* the session is dead: deliver what there is and end */
 	const char *sinks;   /* salvage --to: instead of the session's; NULL: the session's */
+	int (*here)(const struct collect_plan *plan);
+		/* What `program collect …` does, where it may be done by a forked process without an exec;
+		 * NULL: it may not. Returns the exit status; its stderr is who waits. */
 };
 
 int collect_run(const struct collect_plan *plan);
@@ -29,8 +32,8 @@ int collect_run(const struct collect_plan *plan);
 	 * collect_spawn) or is `hark salvage`. */
 int collect_spawn(const struct collect_plan *plan, const char *program, char *why,
 		  size_t why_bytes);
-	/* Starts `program collect …` as a process of its own, twice removed: no child of the caller's, in a
-	 * session (setsid) of its own, with the null device for stdio, default signals and no
+	/* Starts `program collect …`, or plan->here, as a process of its own, twice removed: no child of the
+	 * caller's, in a session (setsid) of its own, with the null device for stdio, default signals and no
 	 * descriptors but those of the plan. Waits until all is set up: 0, and the collector's pid is in
 	 * the control block. Else -errno with a sentence: what it said before it died (on stderr, until
 	 * it is set up), or why it could not be started; the session is declared ended then. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/sysio.h"
 #include "lib/collect/collect.h"
+#include "lib/collect/title.h"
 #include "lib/session/session.h"
 
 /* An exec and a few allocations: a few milliseconds, or as long as a busy machine takes. */
@@ -31,7 +33,8 @@ struct helper {
 	const char *name, *program;
 	const char *const *argv;
 	const struct collect_plan *plan; /* NULL: not the collector */
-	struct control *control;
+	struct session *session;         /* NULL likewise; mapped by who starts it */
+	bool preloaded;                  /* somebody else's code is in us, and heeds what we do */
 };
 
 static int above_stdio(int fd)
@@ -123,8 +126,17 @@ static void start_helper(const struct helper *helper, int ready_fd)
 	become(helper->program, helper->argv);
 }
 
-static void start(const struct collect_plan *plan, const char *program, int ready_fd)
+/* An exec, the loader and relocation cost more than all that the collector does for a short program. What
+ * it would wipe out besides: the outer session's hooks, or whatever else was preloaded, and what `ps`
+ * shows. */
+static bool needs_no_exec(const struct helper *helper, const char *const *argv)
 {
+	return helper->plan->here && !helper->preloaded && title_set(argv) == 0;
+}
+
+static void start(const struct helper *helper, int ready_fd)
+{
+	const struct collect_plan *plan = helper->plan;
 	char console[16], deep[16];
 	const char *argv[8] = { "hark", "collect", plan->dir };
 	int n = 3;
@@ -148,7 +160,14 @@ static void start(const struct collect_plan *plan, const char *program, int read
 		argv[n++] = "--deep-fd";
 		argv[n++] = deep;
 	}
-	become(program, argv);
+	session_leave(helper->session);
+	if (needs_no_exec(helper, argv)) {
+		struct collect_plan own = *plan;
+		own.console_fd = console_fd;
+		own.deep_fd = deep_fd;
+		_exit(plan->here(&own));
+	}
+	become(helper->program, argv);
 }
 
 /* The first process of a pid namespace gets every orphan in it, and who becomes it by exec would wait
@@ -167,27 +186,60 @@ static void stand_by(void)
 			;
 }
 
+/* The one in between, which leaves the other to whoever takes orphans. */
+static __attribute__((noinline, noreturn)) void stand_between(const struct helper *helper,
+							      int ready_fd, bool stays)
+{
+	setsid();
+	if (stays)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	pid_t second = fork();
+	if (second == 0 && helper->plan)
+		start(helper, ready_fd);
+	if (second == 0)
+		start_helper(helper, ready_fd);
+	if (second > 0 && helper->session)
+		atomic_store(&helper->session->control->collector_pid, second);
+	if (second > 0 && stays)
+		stand_by();
+	_exit(second > 0 ? 0 : 1);
+}
+
+/* A process of its own with our memory and stack, while we wait for its end, as by vfork(): no copy of an
+ * address space for three system calls. That this returns twice, only a call deeper on the stack may
+ * know; and not by a function for system calls, whose way back would be overwritten. */
+static __attribute__((noinline)) pid_t split_for_a_moment(const struct helper *helper, int ready_fd)
+{
+#if defined(__x86_64__)
+	register long fourth __asm__("r10") = 0;
+	register long fifth __asm__("r8") = 0;
+	long pid;
+	__asm__ volatile("syscall"
+			 : "=a"(pid)
+			 : "a"(SYS_clone), "D"(CLONE_VM | CLONE_VFORK), "S"(0), "d"(0),
+			   "r"(fourth), "r"(fifth)
+			 : "rcx", "r11", "memory");
+#else
+	long pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+#endif
+	if (pid == 0)
+		stand_between(helper, ready_fd, false);
+	return (pid_t)pid;
+}
+
 /* Without an exit signal: where SIGCHLD is blocked, it would still be pending in the program. */
 static int start_twice_removed(const struct helper *helper, int ready_fd)
 {
 	bool stays = getpid() == 1;
 	int status;
+	pid_t pid;
 
-	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
-	if (pid == 0) {
-		setsid();
-		if (stays)
-			prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-		pid_t second = fork();
-		if (second == 0 && helper->plan)
-			start(helper->plan, helper->program, ready_fd);
-		if (second == 0)
-			start_helper(helper, ready_fd);
-		if (second > 0 && helper->control)
-			atomic_store(&helper->control->collector_pid, second);
-		if (second > 0 && stays)
-			stand_by();
-		_exit(second > 0 ? 0 : 1);
+	if (stays || helper->preloaded) {
+		pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+		if (pid == 0)
+			stand_between(helper, ready_fd, stays);
+	} else {
+		pid = split_for_a_moment(helper, ready_fd);
 	}
 	if (pid < 0)
 		return -errno;
@@ -273,7 +325,8 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 	int error = session_join(&session, plan->dir);
 	if (!error) {
 		const struct helper helper = { .name = "collector", .program = program,
-					       .plan = plan, .control = session.control };
+					       .plan = plan, .session = &session,
+					       .preloaded = getenv("LD_PRELOAD") != NULL };
 		error = spawn(&helper, why, why_bytes);
 		/* One that comes too late finds that it is not wanted any more. */
 		if (error)
@@ -288,7 +341,8 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 int collect_spawn_beside(const char *name, const char *program, const char *const *argv, char *why,
 			 size_t why_bytes)
 {
-	const struct helper helper = { .name = name, .program = program, .argv = argv };
+	const struct helper helper = { .name = name, .program = program, .argv = argv,
+				       .preloaded = getenv("LD_PRELOAD") != NULL };
 
 	*why = 0;
 	int error = spawn(&helper, why, why_bytes);

@@ -3,10 +3,13 @@
  */
 #include "tests/unit/collect_life.h"
 
+static int (*here)(const struct collect_plan *plan);
+
 static int spawn(const char *with, char *why, size_t why_bytes)
 {
 	case_sinks("file:@/raw?format=raw");
 	case_create(getpid(), with);
+	scene.plan.here = here;
 	return collect_spawn(&scene.plan, with, why, why_bytes);
 }
 
@@ -59,6 +62,72 @@ static void test_ready(void **state)
 	assert_true(life_goes_on(&control->collector_life));
 }
 
+/* ---- without an exec ------------------------------------------------------------------------------- */
+
+static char shown[4096];
+
+static size_t arguments_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, shown, sizeof shown);
+	assert_true(n > 0);
+	close(fd);
+	return (size_t)n;
+}
+
+static int collects(const struct collect_plan *plan)
+{
+	return collect_run(plan) < 0;
+}
+
+static int complains(const struct collect_plan *plan)
+{
+	(void)plan;
+	dprintf(STDERR_FILENO, "hark: not today\n");
+	return 1;
+}
+
+/* There is no program, and none is needed. `ps` and `pkill -f` see what they see after an exec. */
+static void test_here(void **state)
+{
+	char why[512] = "?", expected[600];
+	(void)state;
+
+	here = collects;
+	assert_int_equal(spawn("/nonexistent/hark", why, sizeof why), 0);
+	const struct control *control = scene.session.control;
+	assert_true(life_goes_on(&control->collector_life));
+	pid_t pid = atomic_load(&control->collector_pid);
+	size_t n = (size_t)snprintf(expected, sizeof expected, "hark%ccollect%c%s", 0, 0,
+				    scene.plan.dir) + 1;
+	assert_int_equal(arguments_of(pid), n);
+	assert_memory_equal(shown, expected, n);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG | __WALL), -1); /* no child of ours */
+	here = NULL;
+}
+
+static void test_here_words(void **state)
+{
+	(void)state;
+	here = complains;
+	expect_failure("/nonexistent/hark", "collector: not today");
+	here = NULL;
+}
+
+/* What is preloaded would listen to the collector: an exec is the end of it. */
+static void test_preloaded(void **state)
+{
+	(void)state;
+	setenv("LD_PRELOAD", "", 1);
+	here = collects;
+	expect_failure("/nonexistent/hark", "/nonexistent/hark: No such file");
+	here = NULL;
+	unsetenv("LD_PRELOAD");
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -70,6 +139,9 @@ int main(int argc, char **argv)
 		LIFE(test_no_collector),
 		LIFE(test_its_words),
 		LIFE(test_ready),
+		LIFE(test_here),
+		LIFE(test_here_words),
+		LIFE(test_preloaded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
