@@ -71,7 +71,7 @@ class Public(Mode):
     environment = {"HARK_TESTPOINT": "stdio_public:on"}
     hark = os.path.join(BUILD, "testing", "hark")
     daily = "stdio", "stdio_unlocked", "stdio_wide", "lastwords"
-    turns = 4
+    turns = 6
 
 
 class Joined(Mode):
@@ -103,7 +103,7 @@ class Aarch64(Joined):
     shim = os.path.join(BUILD, "aarch64", "libhark-preload.so")
     comm = "qemu-aarch64"
     skips = True
-    turns = 8
+    turns = 12
     qemu = ["/usr/bin/qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
     needs = [compilers[0][0], qemu[0], shim]
 

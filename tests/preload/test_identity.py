@@ -188,8 +188,9 @@ def kind_cases(args):
 
 def spare(names):
     """See tap.py. replace.c closes in each of some ways and opens in each of others: as on a board of
-    three colours, a third of the pairs meets them all. bash as sh differs little from itself, and the
-    shells' scripts are the same."""
+    five colours, a fifth of the pairs meets them all. bash as sh differs little from itself, and the
+    shells' scripts are the same. What calls return does so on a file and on a pipe; of terminals and
+    sockets, each has half of it."""
     pairs = collections.defaultdict(list)
     for name in names:
         if name.startswith("T1/plain/replace/"):
@@ -197,8 +198,10 @@ def spare(names):
     posix = [name for name in names if name.startswith("T2/bash--posix/")]
     dash = [name for name in names if name.startswith("T2/dash/")]
     left = [name for row, ways in enumerate(pairs.values()) for at, name in enumerate(ways)
-            if (row + at) % 3]
-    return {*left, *dash[::2], *posix[1::2], *posix[::4]}
+            if (row + at) % 5]
+    halves = [name for which, kind in enumerate(("tty", "socket")) for name in
+              [name for name in names if name.startswith(f"T5/{kind}/")][which::2]]
+    return {*left, *halves, *dash[::2], *dash[1::4], *posix[1::2], *posix[::4]}
 
 
 def main():

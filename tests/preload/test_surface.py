@@ -266,14 +266,15 @@ CHECKED = {"stdio", "stdio_unlocked", "stdio_wide", "reporters", "syslog", "last
 
 def is_daily(variant, family, kind, index):
     """Whether a combination is no spare one (see tap.py). Every case is met in its plain variant on its
-    first kind of descriptor 2. Every third is met on one more, by turns; and what checked functions and
-    code at a fixed place change is looked at in every third or eighth.
+    first kind of descriptor 2. Every sixth is met on one more, by turns, so that nearly every family meets
+    all kinds: a hook does not look at the kind. What checked functions and code at a fixed place change is
+    looked at in every fourth or twelfth.
     """
     if harness.mode.name:
         return family in harness.mode.daily or index % harness.mode.turns == 0
     if variant == "plain":
-        return kind == 0 or (index % 3 == 0 and kind == 1 + index // 3 % 3)
-    return index % 8 == 0 or (variant == "fortify" and family in CHECKED and index % 3 == 0)
+        return kind == 0 or (index % 6 == 0 and kind == 1 + index // 6 % 3)
+    return index % 12 == 0 or (variant == "fortify" and family in CHECKED and index % 4 == 0)
 
 
 def cases(args, variants):
