@@ -194,6 +194,12 @@ def same(expect, what, native, heard):
     expect.same(heard.left, [], f"{what}: left behind")
 
 
+def turn(number, *choices):
+    """All of them, with $EVERY; else one, by turns: where cases are combinations of what is the same in each,
+    others stand for those that are left out (tap.py)."""
+    return choices if os.environ.get("EVERY") else choices[number % len(choices):][:1]
+
+
 def compare(home, expect, what, argv, modes=("run", "bare"), native=None, **how):
     """Runs it in each mode; returns the runs by mode, for what else is to be asked of them."""
     runs = {"native": native or run(home, argv, **how)}

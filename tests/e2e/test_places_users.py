@@ -34,14 +34,15 @@ def pid_one(options):
 
 @places.case(places.lacks_command("unshare"))
 def namespaces_within(home, expect):
-    """A part of the session, its first process or all that follows, in namespaces of its own."""
-    for name, options in NAMESPACES.items():
+    """A part of the session, its first process or all that follows, in namespaces of its own. By turns, a
+    program that says all by itself and one whose children speak."""
+    for number, (name, options) in enumerate(NAMESPACES.items()):
         way = unshare(options)
         why = places.lacks_run(*way, "true")
         if why:
             print(f"# skip: {name}: {why}")
             continue
-        for argv in SPEAK, SAY:
+        for argv in places.turn(number, SPEAK, SAY):
             places.captured(expect, name, places.compare(home, expect, f"{name} {argv[0]}", argv,
                                                          within=way))
 
@@ -154,26 +155,29 @@ def like_a_service(home, expect):
     """As systemd starts one: stdin is /dev/null, stdout and stderr a socket or nothing at all."""
     service = ["env", "-i", "PATH=/usr/bin:/bin", "JOURNAL_STREAM=9:12345", "INVOCATION_ID=0123",
                "SYSTEMD_EXEC_PID=1", f"HARK_RUNTIME_DIR={home.runtime}"]
-    for closed in [], [0], [1], [0, 1], [0, 2], [1, 2], [0, 1, 2]:
+    for number, closed in enumerate(([], [0], [1], [0, 1], [0, 2], [1, 2], [0, 1, 2])):
         way = [*service, places.ENTRY, *(f"close={fd}" for fd in closed), "umask=077",
                "ignore=13", "--"]
-        for where in "around", "within":
-            what = f"closed {closed} {where}"
-            if where == "around":
-                places.compare(home, expect, what, SAY, around=way)
-            else:
-                places.compare(home, expect, what, SAY, within=way)
+        # hark itself without them, in each of its ways; who leaves them out later is any program
+        runs = places.compare(home, expect, f"closed {closed} around", SAY, around=way)
+        for modes in places.turn(number, ["run"], ["bare"]):
+            places.compare(home, expect, f"closed {closed} within", SAY, within=way, modes=modes,
+                           native=runs["native"])
 
 
 @places.case()
 def sessions_and_jobs(home, expect):
-    for way in ["setsid", "-w"], ["nice", "-n", "5"], ["timeout", "15"], ["nohup"], \
-            ["chrt", "-b", "0"], ["taskset", "1"], ["ionice", "-c", "3"], ["setarch", "-R"], \
-            ["setpriv", "--no-new-privs"], ["flock", home.top]:
+    ways = (["setsid", "-w"], ["nice", "-n", "5"], ["timeout", "15"], ["nohup"], ["chrt", "-b", "0"],
+            ["taskset", "1"], ["ionice", "-c", "3"], ["setarch", "-R"], ["setpriv", "--no-new-privs"],
+            ["flock", home.top])
+    for number, way in enumerate(ways):
         if places.lacks_command(way[0]) or places.lacks_run(*way, "true"):
             continue
-        for where in "around", "within":
-            places.compare(home, expect, f"{way[0]} {where}", SPEAK, **{where: way})
+        native = places.run(home, SPEAK, within=way)
+        for where, modes in ("around", ["run"]), ("within", ["run"]), \
+                *places.turn(number, ("around", ["bare"]), ("within", ["bare"])):
+            places.compare(home, expect, f"{way[0]} {where}", SPEAK, modes=modes, native=native,
+                           **{where: way})
 
 
 cli.main(__doc__)
