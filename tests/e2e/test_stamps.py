@@ -182,7 +182,7 @@ def killed_between_copy_and_use(home, expect):
     for point in ("stamp_copied", "stamp_again"):
         ledger, data = (os.path.join(home.top, f"{point}.{what}") for what in ("ledger", "data"))
         child = subprocess.Popen([TESTING, "run", "--stamp", "trace", "--data", data, program, "many", ledger],
-                                 cwd=home.top, env=home.env(HARK_TESTPOINT=f"{point}:stop:3"))
+                                 cwd=home.top, env=home.env(HARK_TESTPOINT=f"{point}:stop:2"))
         _, status = os.waitpid(child.pid, os.WUNTRACED)
         expect(os.WIFSTOPPED(status), f"stopped: {status:#x}")
         for state in ("stopped", "killed"):
