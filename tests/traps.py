@@ -11,12 +11,14 @@ is named by its numbers wherever it is seen: "ok 3 - plain/thread/raise (T8)".
 """
 
 import collections
+import contextlib
 import fnmatch
 import functools
 import glob
+import io
 import os
 import re
-import subprocess
+import runpy
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -161,6 +163,29 @@ def table_complaints():
             yield f"{trap.number}: {clause.text}: no case"
 
 
+def listed(path):
+    """(exit status, what it says) of a script that is asked for its cases: in this process, which loads
+    but once what they all need. Our own modules, which keep a script's cases, it has anew."""
+    known, paths, argv = set(sys.modules), list(sys.path), sys.argv
+    path = os.path.join(ROOT, path)
+    sys.argv = [path, "--list"]
+    sys.path.insert(0, os.path.dirname(path))
+    said, status = io.StringIO(), 0
+    try:
+        with contextlib.redirect_stdout(said):
+            runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        status = end.code
+    except Exception as error:  # pylint: disable=broad-except  # it is to be told whose it is
+        return 1, f"{type(error).__name__}: {error}"
+    finally:
+        sys.path[:], sys.argv = paths, argv
+        for name in set(sys.modules) - known:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(ROOT + "/"):
+                del sys.modules[name]
+    return status, said.getvalue()
+
+
 def case_complaints():
     """Each pattern has a case. (Programs of C name theirs in the source.)"""
     for test in tests():
@@ -168,11 +193,10 @@ def case_complaints():
         if not path:
             continue
         if path.endswith(".py"):
-            done = subprocess.run([sys.executable, path, "--list"], cwd=ROOT, capture_output=True,
-                                  text=True, check=False)
-            names = [line.split()[0] for line in done.stdout.splitlines() if line]
-            if done.returncode:
-                yield f"{path} --list: {done.stderr.strip()[-300:]}"
+            status, said = listed(path)
+            names = [line.split()[0] for line in said.splitlines() if line]
+            if status:
+                yield f"{path} --list: {said.strip()[-300:]}"
         else:
             with open(os.path.join(ROOT, path), encoding="utf-8") as file:
                 names = re.findall(r"^static void (\w+)\(void \*\*", file.read(), re.M) or [""]
