@@ -7,10 +7,11 @@ spare: what they hold is held by others, too, and they run only when they are as
 """
 
 import argparse
-import concurrent.futures
 import gc
 import os
+import queue
 import sys
+import threading
 
 import traps
 
@@ -39,17 +40,30 @@ def run_tap(cases, args, spare=frozenset()):
     print(f"1..{len(cases)}")
     failed = 0
     gc.disable()  # hundreds of thousands of messages or records, and hardly a cycle
-    with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
-        running = [(name, pool.submit(guarded, function)) for name, function in cases]
-        for number, (name, future) in enumerate(running, 1):
-            complaints, skipped = future.result()
-            for complaint in complaints:
-                print("# " + str(complaint)[:2000].replace("\n", "\n#   "))
-            verdict = f"{'not ok' if complaints else 'ok'} {number} - "
-            why = f" # skip {skipped}" if skipped else ""
-            print(verdict + traps.named(sys.argv[0], name) + why, flush=True)
-            failed += bool(complaints)
+    results = in_parallel([function for _, function in cases], args.j)
+    for number, ((name, _), (complaints, skipped)) in enumerate(zip(cases, results), 1):
+        for complaint in complaints:
+            print("# " + str(complaint)[:2000].replace("\n", "\n#   "))
+        verdict = f"{'not ok' if complaints else 'ok'} {number} - "
+        why = f" # skip {skipped}" if skipped else ""
+        print(verdict + traps.named(sys.argv[0], name) + why, flush=True)
+        failed += bool(complaints)
     return 1 if failed else 0
+
+
+def in_parallel(functions, jobs):
+    """What guarded() has of each, in their order, each as soon as it is there. (concurrent.futures
+    would take longer to load than many a test takes.)"""
+    results = [queue.SimpleQueue() for _ in functions]
+    pairs = iter(list(zip(functions, results)))
+
+    def work():
+        for function, result in pairs:
+            result.put(guarded(function))
+
+    for _ in range(min(jobs, len(functions))):
+        threading.Thread(target=work, daemon=True).start()
+    return (result.get() for result in results)
 
 
 class Skip(Exception):

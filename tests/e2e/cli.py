@@ -7,7 +7,6 @@
     cli.main(__doc__)
 """
 
-import concurrent.futures
 import contextlib
 import functools
 import glob
@@ -101,14 +100,11 @@ def once(function):
     @functools.wraps(function)
     def get(*arguments):
         with lock:
-            first = arguments not in made
-            result = made.setdefault(arguments, concurrent.futures.Future())
-        if first:
-            try:
-                result.set_result(function(*arguments))
-            except BaseException as error:  # pylint: disable=broad-except  # who waits gets it, too
-                result.set_exception(error)
-        return result.result()
+            result, busy = made.setdefault(arguments, ([], threading.Lock()))
+        with busy:
+            if not result:
+                result.append(function(*arguments))
+        return result[0]
     return get
 
 

@@ -10,7 +10,6 @@ no session and no process left.
 
 import contextlib
 import copy
-import dataclasses
 import os
 import re
 import shutil
@@ -97,8 +96,7 @@ def of_nobody(home):
 VALGRINDS = re.compile(rb"--\d+-- Warning: DWARF2 CFI reader: unhandled DW_OP_ opcode 0x12\n")
 
 
-@dataclasses.dataclass
-class Run:
+class Run(harness.Fields):
     status: int
     stdout: bytes
     stderr: bytes

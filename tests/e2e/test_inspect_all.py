@@ -16,8 +16,6 @@ import subprocess
 import sys
 import tempfile
 
-import concurrent.futures.thread  # noqa: F401  pylint: disable=unused-import  before rights are given up
-
 import cli
 import tap
 

@@ -8,14 +8,13 @@ Functions are named by `nm`.
 """
 
 import collections
-import dataclasses
 import functools
 import itertools
 import operator
 import os
+import re
 import struct
 import subprocess
-import urllib.parse
 
 HEADER = struct.Struct("<QIIIIIIQQIIIIQ16s24x")
 MAGIC = b"harkseg1"
@@ -30,20 +29,16 @@ HALF, LOW = 1 << 28, (1 << 29) - 1
 Record = collections.namedtuple("Record", "kind ticks module offset count detail", defaults=(0,) * 5)
 
 
-@dataclasses.dataclass
-class Thread:
-    image: int
-    number: int
-    tid: int
-    comm: str
-    parts: list
-    parent: int
-    records: list = dataclasses.field(default_factory=list)
+# parts: the numbers of its segments
+Thread = collections.namedtuple("Thread", "image number tid comm parts parent records")
+
+
+def unquoted(value):
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), value.encode()).decode()
 
 
 def pairs(words):
-    return {key: urllib.parse.unquote_to_bytes(value).decode() for key, value in
-            (word.split("=", 1) for word in words)}
+    return {key: unquoted(value) for key, value in (word.split("=", 1) for word in words)}
 
 
 def segments(data):
@@ -104,17 +99,7 @@ def long_record(name, detail, ticks, body):
         yield Record("result" if detail else "arguments", ticks)
 
 
-@dataclasses.dataclass
-class Edge:
-    image: int
-    caller: tuple
-    callee: tuple
-    calls: int
-    total: int
-    own: int
-    least: int
-    most: int
-    buckets: tuple
+Edge = collections.namedtuple("Edge", "image caller callee calls total own least most buckets")
 
 
 def edges(head, data):
@@ -186,7 +171,7 @@ class Trace:
             rows.sort(key=lambda row: row[0])
             first = rows[0][1]
             thread = Thread(image, number, first[4], first[14].rstrip(b"\0").decode(),
-                            [row[0] for row in rows], first[13])
+                            [row[0] for row in rows], first[13], [])
             for _, head, body in rows:
                 records = decode(head, body)
                 if thread.records:
