@@ -71,6 +71,8 @@ class Case(unittest.TestCase):
     def test_good(self): pass
     def test_bad(self): self.assertEqual(1, 2)
 def main():
+    if "exit" in sys.argv:
+        print("going", file=sys.stderr); raise SystemExit("the last words")
     logging.basicConfig(level=logging.DEBUG, format="%(levelname)s:%(message)s")
     for level in "debug", "info", "warning", "error", "critical":
         getattr(logging, level)("by logging, %s", level)
@@ -89,7 +91,7 @@ def main():
     threads = [threading.Thread(target=work, args=(i + 10,)) for i in range(4)]
     [t.start() for t in threads]; [t.join() for t in threads]
     unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(Case))
-    raise SystemExit("the last words") if "exit" in sys.argv else KeyError("a traceback")
+    raise KeyError("a traceback")
 if __name__ == "__main__":
     main()
 END

@@ -312,10 +312,10 @@ def what_a_sanitizer_finds(home, expect):
     program = os.path.join(home.top, "wrong")
     harness.cc("-w", "-fsanitize=address", "-o", program, source)
     for argv in [program], [program, "12"]:
-        native = places.run(home, argv, env={"ASAN_OPTIONS": "exitcode=41"})
+        native = places.run(home, argv, env={"ASAN_OPTIONS": "exitcode=41:symbolize=0"})
         expect.same(native.status, 41, f"natively {native}")
         for mode in "run", "bare":
-            heard = places.run(home, argv, mode=mode, env={"ASAN_OPTIONS": "exitcode=41"})
+            heard = places.run(home, argv, mode=mode, env={"ASAN_OPTIONS": "exitcode=41:symbolize=0"})
             expect.same(heard.status, 41, f"{argv} {mode}")
             expect(b"heap-buffer-overflow" in heard.stderr + heard.heard, f"{argv} {mode}: silent")
 
@@ -325,7 +325,7 @@ def defaults_of_the_program(home, expect):
     """It has a word of its own on how the sanitizer is to behave."""
     source = home.file("main.c", """
         #include <stdlib.h>
-        const char *__asan_default_options(void) { return "exitcode=43"; }
+        const char *__asan_default_options(void) { return "exitcode=43:symbolize=0"; }
         int main(void) { char *volatile p = malloc(3); return p[5]; }""")
     harness.cc("-w", "-fsanitize=address", "-o", f"{home.top}/main", source)
     for mode in "native", "run", "bare":
