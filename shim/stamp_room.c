@@ -9,6 +9,7 @@
  *
  * Runs on the program's thread with signals held back; system calls only, no malloc.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -29,9 +30,9 @@ enum {
 	FLIGHT_REPEATS = 8,   /* this part of a flight segment is for calls that are open at its begin */
 };
 
-static uint8_t *last_words(struct trace_segment *segment)
+static uint8_t *last_words(struct trace_segment *segment, uint32_t bytes)
 {
-	return (uint8_t *)segment + segment->bytes - LAST_WORDS;
+	return (uint8_t *)segment + bytes - LAST_WORDS;
 }
 
 /* That are recorded. */
@@ -101,22 +102,22 @@ static void leave_there(struct stamp_room *room, unsigned part)
 	room->parts[part] = NULL;
 }
 
-static struct trace_segment *new_part(struct stamp_room *room, unsigned part, uint32_t bytes)
+static int new_part(struct stamp_room *room, unsigned part, uint32_t bytes)
 {
 	struct trace_segment *segment = segment_map(stamp_file(), bytes);
 
 	if (sysio_is_error(segment))
-		return segment;
+		return (int)(intptr_t)segment;
 	segment_ready(segment, bytes);
 	if (room->parts[part])
 		leave_there(room, part);
 	room->parts[part] = segment;
 	room->part_bytes[part] = bytes;
-	return segment;
+	return 0;
 }
 
 /* Zeros behind the header. */
-static struct trace_segment *use_again(struct stamp_room *room, unsigned part)
+static int use_again(struct stamp_room *room, unsigned part)
 {
 	struct trace_segment *segment = room->parts[part];
 
@@ -125,46 +126,47 @@ static struct trace_segment *use_again(struct stamp_room *room, unsigned part)
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	TESTPOINT(stamp_again);
 	memset(segment + 1, 0, room->part_bytes[part] - sizeof *segment);
-	return segment;
+	return 0;
 }
 
 /* ---- a trace, a flight recorder ---------------------------------------------------------------- */
 
 /* An entry in it may be taken back by the call that is open: we may have interrupted that. */
-static bool holds_open_entry(const struct stamp *s, const struct trace_segment *segment)
+static bool holds_open_entry(const struct stamp *s, uint32_t part)
 {
 	if (!s->sieve)
 		return false;
 	for (const struct stamp_frame *f = s->top; f > s->stack->frames; f--)
-		if (f->entry && f->below == segment->part + 1)
+		if (f->entry && f->below == part)
 			return true;
 	return false;
 }
 
-/* Everything in it was written, and nothing will be written there by whoever was interrupted. */
-static bool is_done(const struct stamp *s, struct trace_segment *segment)
+/* The one before the last: everything in it was written, and nothing will be written there by whoever was
+ * interrupted. */
+static bool is_done(const struct stamp *s, unsigned part)
 {
-	return segment->bytes == WINDOW &&
-	       segment_whole(segment, last_words(segment) - SHORT + 4, s->values) &&
-	       !holds_open_entry(s, segment);
+	struct trace_segment *segment = s->room->parts[part];
+
+	return segment && s->room->part_bytes[part] == WINDOW &&
+	       segment_whole(segment, last_words(segment, WINDOW) - SHORT + 4, s->values) &&
+	       !holds_open_entry(s, s->parts - 1);
 }
 
-static struct trace_segment *next_window(struct stamp *s)
+/* 0: the room's part is ready for the next one; an error otherwise. */
+static int next_window(struct stamp *s, unsigned part)
 {
-	struct stamp_room *room = s->room;
-	unsigned part = s->parts % WINDOWS;
-	struct trace_segment *full = room->parts[part];
 	uint32_t bytes = s->next_bytes;
 
 	if (shim.sandboxed)
-		return NULL;
+		return -EPERM;
 	if (bytes < WINDOW)
 		s->next_bytes *= 4;
-	if (!full || !is_done(s, full))
-		return new_part(room, part, bytes);
-	int error = segment_copy(stamp_file(), full);
+	if (!is_done(s, part))
+		return new_part(s->room, part, bytes);
+	int error = segment_copy(stamp_file(), s->room->parts[part], WINDOW);
 	TESTPOINT(stamp_copied);
-	return error ? (void *)(intptr_t)error : use_again(room, part);
+	return error ? error : use_again(s->room, part);
 }
 
 static uint32_t flight_part(void)
@@ -178,14 +180,12 @@ static uint32_t flight_part(void)
 	return (uint32_t)(bytes & ~(uint64_t)(TRACE_PAGE - 1));
 }
 
-/* A flight recorder writes over its oldest part. */
-static struct trace_segment *next_flight(struct stamp *s)
+/* Likewise. A flight recorder writes over its oldest part. */
+static int next_flight(struct stamp *s, unsigned part)
 {
-	unsigned part = s->room->turn++ % STAMP_FLIGHT_PARTS;
-
 	if (s->room->parts[part])
 		return use_again(s->room, part);
-	return shim.sandboxed ? NULL : new_part(s->room, part, flight_part());
+	return shim.sandboxed ? -EPERM : new_part(s->room, part, flight_part());
 }
 
 static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
@@ -193,8 +193,8 @@ static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
 	uint64_t none = 0;
 
 	if (s->segment && s->mode != STAMP_PROFILE) { /* room was kept for it */
-		s->at = last_words(s->segment);
-		s->last = s->at + LAST_WORDS;
+		s->at = s->last;
+		s->last += LAST_WORDS;
 		stamp_long(TRACE_GAP, reason, stamp_now(), (uint32_t *)&none, 2);
 	}
 	s->end = NULL;
@@ -209,21 +209,20 @@ bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, r
 static bool next_segment(struct stamp *s)
 {
 	bool flight = s->mode == STAMP_FLIGHT;
+	unsigned part = flight ? s->room->turn++ % STAMP_FLIGHT_PARTS : s->parts % WINDOWS;
 
 	s->end = NULL;
-	struct trace_segment *segment = flight ? next_flight(s) : next_window(s);
-	if (!segment)
+	int error = flight ? next_flight(s, part) : next_window(s, part);
+	if (error && shim.sandboxed)
 		return stop(s, TRACE_GAP_SANDBOX, "sandbox");
-	if (sysio_is_error(segment))
+	if (error)
 		return stop(s, TRACE_GAP_DISK, "disk");
-	unsigned part = 0;
-	while (s->room->parts[part] != segment)
-		part++;
+	struct trace_segment *segment = s->room->parts[part];
 	uint32_t bytes = s->room->part_bytes[part];
 	stamp_head(segment, bytes);
 	s->segment = segment;
 	s->at = (uint8_t *)(segment + 1);
-	s->last = last_words(segment);
+	s->last = last_words(segment, bytes);
 	s->end = s->last - SHORT + 1;
 	TESTPOINT(stamp_segment);
 	/* Their entries will be written over before they end. */

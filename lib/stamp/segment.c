@@ -87,14 +87,14 @@ struct trace_segment *segment_map(struct segment_file *file, uint32_t bytes)
 	return mapped;
 }
 
-int segment_copy(struct segment_file *file, const struct trace_segment *segment)
+int segment_copy(struct segment_file *file, const struct trace_segment *segment, uint32_t bytes)
 {
 	uint64_t at;
-	int fd = open_end(file, segment->bytes, &at);
+	int fd = open_end(file, bytes, &at);
 
 	if (fd < 0)
 		return fd;
-	int error = put(fd, (const char *)segment, segment->bytes, at);
+	int error = put(fd, (const char *)segment, bytes, at);
 	sysio_close(fd);
 	return error;
 }

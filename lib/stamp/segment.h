@@ -24,9 +24,9 @@ struct trace_segment *segment_map(struct segment_file *file, uint32_t bytes);
 	 * of TRACE_PAGE. An -errno as a pointer (sysio_is_error()) where there is no room (-ENOSPC,
 	 * -EDQUOT), it would be larger than files may be (-EFBIG, without the signal), or what open(2)
 	 * and mmap(2) say. Async-signal-safe. */
-int segment_copy(struct segment_file *file, const struct trace_segment *segment);
-	/* The same once more, behind all others: as it is, header and all. 0, or an -errno as above; there
-	 * may be a part of the copy then. Async-signal-safe. */
+int segment_copy(struct segment_file *file, const struct trace_segment *segment, uint32_t bytes);
+	/* The segment of so many bytes once more, behind all others: as it is, header and all. 0, or an
+	 * -errno as above; there may be a part of the copy then. Async-signal-safe. */
 bool segment_whole(const struct trace_segment *segment, const void *end, bool begun);
 	/* Whether records follow each other from the header to `end` or beyond. Room that was taken and not
 	 * filled yet is none, nor is a VOID_BEGUN, which is looked for only if `begun` says so. */

@@ -96,9 +96,8 @@ static void copied_behind_all_others(void **state)
 	(void)state;
 	memset(first, 'x', 8 * TRACE_PAGE);
 	memset(second, 'y', 4 * TRACE_PAGE);
-	first->bytes = 8 * TRACE_PAGE;
 	int before = dup(0);
-	assert_int_equal(segment_copy(&file, first), 0);
+	assert_int_equal(segment_copy(&file, first, 8 * TRACE_PAGE), 0);
 	int after = dup(0);
 	assert_int_equal(after, before + 1);
 	close(before);
@@ -169,8 +168,7 @@ static void as_large_as_files_may_be(void **state)
 	struct trace_segment *first = segment_map(&file, 8 * TRACE_PAGE);
 	struct trace_segment *second = segment_map(&file, TRACE_PAGE);
 	assert_false(sysio_is_error(first));
-	first->bytes = 8 * TRACE_PAGE;
-	int copied = segment_copy(&file, first);
+	int copied = segment_copy(&file, first, 8 * TRACE_PAGE);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal((intptr_t)second, -EFBIG);
 	assert_int_equal(copied, -EFBIG);
