@@ -10,8 +10,11 @@
 
 int launch_here(const struct collect_plan *plan)
 {
+	struct collect_plan own = *plan;
+
+	own.ends = true;
 	cli_say_on(STDERR_FILENO);
-	int result = collect_run(plan);
+	int result = collect_run(&own);
 	if (result >= 0)
 		return result;
 	/* Whoever started us reads this; a successor's goes to the null device. */

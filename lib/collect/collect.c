@@ -480,7 +480,10 @@ int collect_run(const struct collect_plan *plan)
 		place_remove(plan->dir);
 	guardian_stop(control, guardian);
 	unset_signals();
-	setup_close(c);
+	if (plan->ends)
+		setup_end(c);
+	else
+		setup_close(c);
 	return delivered ? 0 : 1;
 }
 

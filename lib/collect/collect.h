@@ -20,6 +20,7 @@ struct collect_plan {
 	int deep_fd;         /* deep mode: the end to read from; -1: none */
 	bool salvage;        /* the session is dead: deliver what there is and end */
 	const char *sinks;   /* salvage --to: instead of the session's; NULL: the session's */
+	bool ends;           /* the process ends with it: what exit gives back anyway is left to that */
 	int (*here)(const struct collect_plan *plan);
 		/* What `program collect …` does, where it may be done by a forked process without an exec;
 		 * NULL: it may not. Returns the exit status; its stderr is who waits. */

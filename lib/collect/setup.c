@@ -243,6 +243,13 @@ void setup_close(struct collector *c)
 		close(c->ring_fd);
 }
 
+void setup_end(struct collector *c)
+{
+	for (unsigned i = 0; i < c->sink_count; i++)
+		sink_end(&c->sinks[i]);
+	callpath_close(c);
+}
+
 int setup_console_fd(const struct collector *c)
 {
 	for (unsigned i = 0; i < c->sink_count; i++)

@@ -33,7 +33,7 @@ struct helper {
 	const char *name, *program;
 	const char *const *argv;
 	const struct collect_plan *plan; /* NULL: not the collector */
-	struct session *session;         /* NULL likewise; mapped by who starts it */
+	struct control *control;         /* NULL likewise */
 	bool preloaded;                  /* somebody else's code is in us, and heeds what we do */
 };
 
@@ -160,7 +160,6 @@ static void start(const struct helper *helper, int ready_fd)
 		argv[n++] = "--deep-fd";
 		argv[n++] = deep;
 	}
-	session_leave(helper->session);
 	if (needs_no_exec(helper, argv)) {
 		struct collect_plan own = *plan;
 		own.console_fd = console_fd;
@@ -198,8 +197,8 @@ static __attribute__((noinline, noreturn)) void stand_between(const struct helpe
 		start(helper, ready_fd);
 	if (second == 0)
 		start_helper(helper, ready_fd);
-	if (second > 0 && helper->session)
-		atomic_store(&helper->session->control->collector_pid, second);
+	if (second > 0 && helper->control)
+		atomic_store(&helper->control->collector_pid, second);
 	if (second > 0 && stays)
 		stand_by();
 	_exit(second > 0 ? 0 : 1);
@@ -322,10 +321,15 @@ int collect_spawn(const struct collect_plan *plan, const char *program, char *wh
 	struct session session;
 
 	*why = 0;
-	int error = session_join(&session, plan->dir);
+	/* Not the ring: it would be unmapped again, which costs more than one thinks. */
+	int error = session_attach_control(&session, plan->dir);
+	if (!error && atomic_load(&session.control->state) != SESSION_LIVE) {
+		session_leave(&session);
+		error = -ESTALE;
+	}
 	if (!error) {
 		const struct helper helper = { .name = "collector", .program = program,
-					       .plan = plan, .session = &session,
+					       .plan = plan, .control = session.control,
 					       .preloaded = getenv("LD_PRELOAD") != NULL };
 		error = spawn(&helper, why, why_bytes);
 		/* One that comes too late finds that it is not wanted any more. */

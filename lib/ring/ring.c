@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "lib/base/sysio.h"
@@ -68,6 +69,31 @@ static int write_at(int fd, const void *bytes, size_t count, size_t offset)
 	return 0;
 }
 
+/* So many times the same page: a chunk's words are all alike, and a page that is touched costs more than
+ * what is written of it. */
+static int write_again(int fd, const void *page, size_t times, size_t offset)
+{
+	enum { AT_ONCE = 16 };
+	struct iovec same[AT_ONCE];
+
+	for (size_t i = 0; i < AT_ONCE; i++)
+		same[i] = (struct iovec){ (void *)(uintptr_t)page, PAGE };
+	for (size_t done = 0; done < times;) {
+		size_t count = times - done < AT_ONCE ? times - done : AT_ONCE;
+		ssize_t n = pwritev(fd, same, (int)count, (off_t)(offset + done * PAGE));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n / PAGE : 0;
+		/* The page that it was in the midst of says by itself what is wrong. */
+		if (n >= 0 && (size_t)n < count * PAGE) {
+			int error = write_at(fd, page, PAGE, offset + done++ * PAGE);
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
 static void fill_head(struct ring_shared *shared, const struct geometry *g, uint32_t ready)
 {
 	_Atomic uint32_t *piece_word =
@@ -99,18 +125,17 @@ int ring_create(int fd, size_t bytes, uint32_t ready)
 	if (error)
 		return error;
 	size_t chunk = (size_t)1 << g.shift;
-	size_t most = g.offset > chunk ? g.offset : chunk;
-	void *buffer = aligned_alloc(PAGE, (most + PAGE - 1) & ~(size_t)(PAGE - 1));
+	void *buffer = aligned_alloc(PAGE, (g.offset + PAGE - 1) & ~(size_t)(PAGE - 1));
 	if (!buffer)
 		return -ENOMEM;
-	memset(buffer, 0, most);
+	memset(buffer, 0, g.offset);
 	if (ready > g.chunks)
 		ready = g.chunks;
 	fill_head(buffer, &g, ready);
 	error = write_at(fd, buffer, g.offset, 0);
 	for (uint32_t piece = 0; !error && piece < ready; piece++) {
-		ring_stamp(buffer, chunk, g.chunks + piece);
-		error = write_at(fd, buffer, chunk, g.offset + piece * chunk);
+		ring_stamp(buffer, PAGE, g.chunks + piece);
+		error = write_again(fd, buffer, chunk / PAGE, g.offset + piece * chunk);
 	}
 	free(buffer);
 	if (!error && ftruncate(fd, (off_t)g.file_bytes) != 0)

@@ -117,20 +117,28 @@ int session_attach_with(struct session *s, const char *dir, int *ring_fd)
 {
 	if (ring_fd)
 		*ring_fd = -1;
-	*s = (struct session){ 0 };
-	int error = map_control(s, dir);
-	struct control *c = s->control;
-	if (!error && (c->magic != CONTROL_MAGIC || c->bytes != sizeof *c ||
-		       c->chosen_count > CONTROL_CHOSEN))
-		error = -EINVAL;
+	int error = session_attach_control(s, dir);
 	if (!error)
 		error = map_ring(s, dir, ring_fd);
 	if (error) {
 		session_leave(s);
 		return error;
 	}
-	s->ring.counter = c->clock.counter != 0;
+	s->ring.counter = s->control->clock.counter != 0;
 	return 0;
+}
+
+int session_attach_control(struct session *s, const char *dir)
+{
+	*s = (struct session){ 0 };
+	int error = map_control(s, dir);
+	const struct control *c = s->control;
+	if (!error && (c->magic != CONTROL_MAGIC || c->bytes != sizeof *c ||
+		       c->chosen_count > CONTROL_CHOSEN))
+		error = -EINVAL;
+	if (error)
+		session_leave(s);
+	return error;
 }
 
 int session_join(struct session *s, const char *dir)

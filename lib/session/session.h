@@ -30,6 +30,8 @@ int session_attach(struct session *s, const char *dir);
 	/* The same, whatever its state. */
 int session_attach_with(struct session *s, const char *dir, int *ring_fd);
 	/* Likewise, and leaves the descriptor that the ring was mapped from; -1 on failure. */
+int session_attach_control(struct session *s, const char *dir);
+	/* Maps the control block alone: there is no ring to append to. */
 void session_leave(struct session *s);
 int session_owns(const char *dir, int fd);
 	/* Whether that descriptor is a file that the session captures: for who could not join, so without

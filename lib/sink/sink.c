@@ -143,11 +143,16 @@ static void shut(struct sink *s, enum sink_state next)
 	s->state = next;
 }
 
-void sink_fini(struct sink *s)
+void sink_end(struct sink *s)
 {
 	shut(s, SINK_CLOSED);
 	free(s->state_of_kind);
 	s->state_of_kind = NULL;
+}
+
+void sink_fini(struct sink *s)
+{
+	sink_end(s);
 	queue_close(&s->queue);
 }
 

@@ -109,6 +109,8 @@ int sink_init(struct sink *s, const struct sink_spec *spec, const char *queue_pa
 	/* Opens the queue and the format, not the sink itself. The sink must not be moved afterwards.
 	 * 0; -ENOENT (no such format); -EINVAL; or queue_open()'s. After an error there is nothing to
 	 * undo. */
+void sink_end(struct sink *s);
+	/* Closes, for a process that ends: the queue stays mapped. */
 void sink_fini(struct sink *s);
 	/* Closes; the queue's file stays. */
 void sink_pump(struct sink *s, uint64_t now_ns, uint64_t until, struct sink_wish *wish);
