@@ -33,33 +33,7 @@ CXX = """
 int main() { std::vector<int> v(3); std::cerr << v.size() << std::endl; return 0; }
 """
 
-# ways to make the same system call, and bytes that only look like one
-SYSCALLS = """
-#include <stdio.h>
-static long raw(long n, long a, const void *b, long c)
-{
-	long r;
-	__asm__ volatile("syscall" : "=a"(r) : "0"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-	return r;
-}
-__attribute__((noinline)) long any(long n) { return raw(n, 0, 0, 0); }
-int main(int argc, char **argv)
-{
-	(void)argv;
-#if KIND == 1
-	raw(1, 2, "inline\\n", 7);
-#elif KIND == 2
-	return (int)any(argc + 38) < 0;
-#elif KIND == 3
-	return raw(39, 0, 0, 0) < 0;
-#else
-	fprintf(stderr, "%d\\n", argc * 0x050f050f);
-	__asm__ volatile("movl $0x50f, %%eax" : : : "rax");
-#endif
-	fprintf(stderr, "done\\n");
-	return 0;
-}
-"""
+GUESTS = os.path.join(harness.ROOT, "tests", "e2e", "guests")
 
 
 def inspect(home, *names, status=0, **env):
@@ -395,8 +369,10 @@ def libraries_as_the_loader_finds_them(home, expect):
 @cli.case
 def system_calls(home, expect):
     wanted = {0: (0, 0, "yes"), 1: (1, 0, "partly"), 2: (0, 1, "partly"), 3: (0, 0, "yes")}
+    with open(os.path.join(GUESTS, "system_calls.c"), encoding="ascii") as file:
+        source = file.read()
     for kind, (writes, unknown, answer) in wanted.items():
-        path = make(home, f"sys{kind}", SYSCALLS, f"-DKIND={kind}", "-fno-inline-functions")
+        path = make(home, f"sys{kind}", source, f"-DKIND={kind}", "-fno-inline-functions")
         found = inspect(home, path)
         calls = found["system_calls"]
         # `any` is there in all of them, and nobody knows who calls it
