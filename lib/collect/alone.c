@@ -2,8 +2,8 @@
  * alone.c - see alone.h.
  *
  * The kernel grants a lease for writing only where its own count of who has the file open for writing
- * says that the asker is the only one; a mapping keeps the open file that it was made of. Forked
- * processes share it: so a guardian, who was forked, does not count.
+ * says that the asker is the only one; a mapping keeps the open file that it was made of. Who was
+ * forked shares it with his parent: of ours, nobody may.
  */
 #include "lib/collect/alone.h"
 

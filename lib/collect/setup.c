@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,7 +26,12 @@ static int join(struct collector *c)
 {
 	strcpy(c->step, "the session");
 	/* A dead session is what salvage is for, so the state does not matter here. */
-	return session_attach_with(&c->session, c->plan->dir, &c->ring_fd);
+	int error = session_attach_with(&c->session, c->plan->dir, &c->ring_fd);
+	/* A guardian has no use for the ring; and its mapping would keep a lease (alone.h) of one who dies
+	 * in the midst of asking, for whose sake his successor could not open the ring. */
+	if (!error)
+		madvise(c->session.ring.shared, c->session.ring.mapped_bytes, MADV_DONTFORK);
+	return error;
 }
 
 static bool interactive(const struct sink *s)

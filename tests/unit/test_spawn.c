@@ -80,6 +80,7 @@ static size_t arguments_of(pid_t pid)
 
 static int collects(const struct collect_plan *plan)
 {
+	session_leave(&scene.session); /* no command has the ring mapped when it starts a collector */
 	return collect_run(plan) < 0;
 }
 
@@ -88,6 +89,32 @@ static int complains(const struct collect_plan *plan)
 	(void)plan;
 	dprintf(STDERR_FILENO, "hark: not today\n");
 	return 1;
+}
+
+static const struct control *watched;
+
+static bool guarded(void)
+{
+	return atomic_load(&watched->guardian_pid) != 0;
+}
+
+/* A lease that its collector dies with would outlive him there. */
+static void expect_no_ring(const struct control *control)
+{
+	char path[64], line[1024];
+	bool controls = false;
+
+	watched = control;
+	assert_true(until(guarded));
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)atomic_load(&control->guardian_pid));
+	FILE *maps = fopen(path, "r");
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps)) {
+		assert_null(strstr(line, "/ring\n"));
+		controls = controls || strstr(line, "/control\n");
+	}
+	fclose(maps);
+	assert_true(controls);
 }
 
 /* There is no program, and none is needed. `ps` and `pkill -f` see what they see after an exec. */
@@ -106,6 +133,7 @@ static void test_here(void **state)
 	assert_int_equal(arguments_of(pid), n);
 	assert_memory_equal(shown, expected, n);
 	assert_int_equal(waitpid(pid, NULL, WNOHANG | __WALL), -1); /* no child of ours */
+	expect_no_ring(control);
 	here = NULL;
 }
 
