@@ -7,6 +7,7 @@ Speaks TAP; see places.py.
 # limit: 400
 
 import contextlib
+import copy
 import datetime
 import functools
 import glob
@@ -242,7 +243,7 @@ def gdb(home, expect):
     for name, way in ways.items():
         heard = places.run(home, SPEAK, **way)
         heard.stdout = without_addresses(heard.stdout)
-        expected = native.__class__(**vars(native))
+        expected = copy.copy(native)
         expected.stdout = without_addresses(native.stdout)
         places.same(expect, f"gdb {name}", expected, heard)
     around = places.run(home, SPEAK, mode="run",
