@@ -113,13 +113,15 @@ static void put_segments(uint8_t flags, const uint8_t *data, size_t size)
 		memset(segment, 0, TRACE_SEGMENT_LEAST);
 		head.magic = TRACE_MAGIC;
 		head.bytes = TRACE_SEGMENT_LEAST;
-		head.kind = flags & PROFILE ? TRACE_PROFILE :
-			    flags & FLIGHT  ? TRACE_FLIGHT :
-					      TRACE_RECORDS;
+		head.kind = flags & PROFILE && flags & FLIGHT && count % 2 ? TRACE_AGAIN :
+			    flags & PROFILE			     ? TRACE_PROFILE :
+			    flags & FLIGHT			     ? TRACE_FLIGHT :
+								       TRACE_RECORDS;
 		head.image = head.thread = head.home = 1;
 		head.tid = 9;
 		head.depth = data[at];
-		head.part = (uint32_t)count++;
+		head.part = (uint32_t)(flags & CUT ? count / 2 : count); /* each twice */
+		count++;
 		memcpy(segment, &head, sizeof head);
 		memcpy(segment + sizeof head, data + at, n);
 		at += n;
