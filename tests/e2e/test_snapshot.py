@@ -34,10 +34,17 @@ def snapshots(home):
                   if "snapshot" in name)
 
 
-def objects(home, verb, data):
+def objects(home, verb, data, word=""):
+    """word: of those lines that are wanted"""
     done = home.run(verb, "--data", data, "--format", "json")
     assert done.returncode == 0 and not done.stderr, done
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = "\n".join(line for line in done.stdout.splitlines() if word in line)
+    return cli.harness.parse_objects(lines.encode())
+
+
+def deaths_of(home, data):
+    """Where each was."""
+    return [r["inside"] for r in objects(home, "replay", data, "death") if r["type"] == "death"]
 
 
 def rows_of(home, data):
@@ -112,12 +119,13 @@ def asked_for_in_full_flight(home, expect):
     log = os.path.join(home.top, "log")
     cli.wait_for(lambda: os.path.exists(log) and os.path.getsize(log))
     for number in range(1, 7):
+        child.send_signal(signal.SIGCONT)
         done = home.run("snapshot", str(child.pid))
+        child.send_signal(signal.SIGSTOP)  # it has shown what it can, and would take our time
         data = os.path.join(home.top, "hark.data", f"snapshot.{number}")
         expect.same((done.returncode, done.stdout, done.stderr), (0, data + "\n", ""), "hark snapshot")
         trace = traces.read(data)
-        names = {trace.name(t.image, r.module, r.offset) for t in trace.threads.values()
-                 for r in t.records if r.kind == "entry"}
+        names = set(trace.calls())
         expect(names <= {"main", "work", "leaf"}, f"functions: {names}")
         hot = [t for t in trace.threads.values() if len(t.records) > 100]
         expect.same(len(hot), 2, "threads")
@@ -127,6 +135,7 @@ def asked_for_in_full_flight(home, expect):
     rows = objects(home, "report", data)
     expect(all(row["calls"] > 0 for row in rows) and len(rows) >= 2, f"report: {rows}")
     expect.same([row for row in rows_of(home, data) if row[0] == "death"], [], "deaths")
+    child.send_signal(signal.SIGCONT)
     child.stdin.close()
     child.wait()
 
@@ -140,8 +149,7 @@ def deaths_are_kept(home, expect):
     for number, how in DEAD.items():
         done = flown(home, "die", str(int(number)), flight="flight:64K")
         expect.same(done.returncode, 0, f"{how}: exit status")
-        deaths = [r["inside"] for r in objects(home, "replay", "hark.data") if r["type"] == "death"]
-        expect.same(deaths, [["parse", "serve", "main"]], f"{how}: where it died")
+        expect.same(deaths_of(home, "hark.data"), [["parse", "serve", "main"]], f"{how}: where it died")
         text = home.run("report").stdout
         expect("died inside main › serve › parse" in text, f"{how}: {text}")
 
@@ -169,12 +177,10 @@ def goes_with_its_trace(home, expect):
 @cli.case
 def of_the_dead(home, expect):
     """By the trace's name, also when its session has ended."""
-    flown(home, "die", "9")
+    flown(home, "die", "9", flight="flight:64K")
     done = home.run("snapshot", "--data", "hark.data")
     expect.same((done.returncode, done.stdout), (0, "hark.data/snapshot.1\n"), "hark snapshot")
-    deaths = [r["inside"] for r in objects(home, "replay", "hark.data/snapshot.1")
-              if r["type"] == "death"]
-    expect.same(deaths, [["parse", "serve", "main"]], "where it died")
+    expect.same(deaths_of(home, "hark.data/snapshot.1"), [["parse", "serve", "main"]], "where it died")
 
 
 @cli.case
