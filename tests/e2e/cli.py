@@ -128,11 +128,13 @@ def best(measure, good, tries=3):
 
 
 def wait_for(look, limit=LIMIT):
-    until = time.monotonic() + limit
+    """What it sees at last. The longer that takes, the longer are the pauses: who looks takes time, too."""
+    started = time.monotonic()
     while not (found := look()):
-        if time.monotonic() > until:
+        waited = time.monotonic() - started
+        if waited > limit:
             raise TimeoutError("it did not come")
-        time.sleep(0.005)
+        time.sleep(min(max(waited / 8, 0.003), 0.1))
     return found
 
 

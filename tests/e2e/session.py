@@ -17,6 +17,7 @@ class Session:
 
     def __init__(self, home, *options, hark=cli.HARK, **env):
         self.out = os.path.join(home.top, "out.json")
+        self.heard, self.heard_bytes = [], 0
         self.home = home
         self.child = subprocess.Popen(
             [hark, "run", "--to", f"file:{self.out}?format=json", *options, "--", "bash", "-c",
@@ -31,7 +32,11 @@ class Session:
         return self.child.stdout.readline().strip()
 
     def texts(self):
-        return [m["msg"] for m in messages(self.out)]
+        """So far. What has been read once is not read again."""
+        data = harness.whole_lines(self.out, self.heard_bytes)
+        self.heard += [m["msg"] for m in harness.parse_objects(data) if m["source"] == "stderr"]
+        self.heard_bytes += len(data)
+        return self.heard
 
     def wait_for(self, text):
         """Seconds until it is in the file."""

@@ -10,7 +10,7 @@ import subprocess
 
 import cli
 import harness
-from session import Session, messages
+from session import Session
 from terminal import Terminal
 
 MEGABYTES = 64          # of one line without a newline: what stands for a gigabyte
@@ -94,11 +94,12 @@ def a_line_without_an_end(home, expect):
     mapped = sum(os.path.getsize(os.path.join(row["dir"], f)) for f in os.listdir(row["dir"])) >> 10
     expect(peak < MOST_MEMORY_KB + mapped, f"the collector took {peak} kB, {mapped} of them mapped")
     expect.same(session.end(), 0, "exit status")
-    said = messages(session.out)
-    parts = said[:-1]
-    expect.same(sum(len(m["msg"]) for m in parts), MEGABYTES << 20, "bytes")
-    expect(all(len(m["msg"]) <= LINE_LIMIT and not m["msg"].strip("a") for m in parts), "parts")
-    expect(all(m.get("partial") for m in parts[:-1]), "what is cut is marked")
+    with open(session.out, encoding="utf-8") as file:
+        parts = [(len(m["msg"]), m["msg"].strip("a"), m.get("partial")) for m in map(json.loads, file)
+                 if m["source"] == "stderr"][:-1]
+    expect.same(sum(length for length, _, _ in parts), MEGABYTES << 20, "bytes")
+    expect(all(length <= LINE_LIMIT and not more for length, more, _ in parts), "parts")
+    expect(all(partial for _, _, partial in parts[:-1]), "what is cut is marked")
 
 
 def tail(path):
@@ -114,7 +115,10 @@ def tail(path):
 def a_spoilt_ring(home, expect):
     """Whatever stands in it: the collector lives, goes on, and the program's end is its own."""
     rng = random.Random(5)
-    for spoil in ("random", "zero", "ones", "flip"):
+    spoils = {"random": lambda old: rng.randbytes(len(old)), "zero": lambda old: bytes(len(old)),
+              "ones": lambda old: b"\xff" * len(old),
+              "flip": lambda old: bytes(b ^ (rng.random() < 0.01) << 3 for b in old)}
+    for spoil, spoilt in spoils.items():
         session = Session(home, "--ring", "64K")
         row = home.session(session.child.pid)
         for i in range(6):
@@ -126,9 +130,7 @@ def a_spoilt_ring(home, expect):
                 file.seek(start)
                 old = file.read(4096)
                 file.seek(start)
-                file.write({"random": rng.randbytes(4096), "zero": bytes(4096),
-                            "ones": b"\xff" * 4096,
-                            "flip": bytes(b ^ (rng.random() < 0.01) << 3 for b in old)}[spoil])
+                file.write(spoilt(old))
         session.child.stdin.close()
         expect.same(session.child.wait(cli.LIMIT), 0, f"{spoil}: exit status")
         now = harness.ask("ps", home.runtime)

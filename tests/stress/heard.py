@@ -80,6 +80,7 @@ class Heard:
         self.repeats = 0              # how often the stream went back
         self.repeated = 0             # lines that came again
         self.notes = []               # of hark
+        self.seq_of_notes = set()
         self.seq = 0
         self.first_of_seq = {}
 
@@ -115,6 +116,7 @@ class Heard:
             if message.get("source") != "hark":
                 return False
             self.notes.append(message["msg"])
+            self.seq_of_notes.add(message["seq"])
             return True
         match = re.search(rb"hark: (.*)$|^hark(.*)", line)
         if match and self.run not in line:
@@ -202,9 +204,10 @@ class Heard:
         if self.repeats > most:
             self.complain(f"went back {self.repeats} times after {kills} kills")
         if self.plan.format == "json" and kills == 0:
-            seen = sorted(self.first_of_seq)
-            if seen and seen[-1] != len(seen) + len(self.notes) and not any(self.cut):
-                self.complain(f"{len(seen)} messages, {len(self.notes)} notes, seq to {seen[-1]}")
+            # a note may be the last of all: who died in the middle of a call said nothing after it
+            seen = self.first_of_seq.keys() | self.seq_of_notes
+            if seen and max(seen) != len(seen) and not any(self.cut):
+                self.complain(f"{len(seen)} messages and notes, seq to {max(seen)}")
 
 
 # ---- where it goes -----------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  * stamps.c - a program that is built with -finstrument-functions and counts its own calls. It knows
  * nothing of hark.
  *
- *	stamps CASE [FILE [MICROSECONDS]]
+ *	stamps CASE [FILE [MICROSECONDS or how much]]
  *
  * Each function counts itself, in FILE where one is given (shared memory, which outlives a kill), and
  * the counts are printed at the end: a name and a number a line.
@@ -350,7 +350,7 @@ PLAIN int main(int argc, char **argv)
 	else if (strcmp(which, "interrupted") == 0)
 		interrupted(argc > 3 ? atoi(argv[3]) : 20);
 	else if (strcmp(which, "threads") == 0)
-		threads(4, 18);
+		threads(4, argc > 3 ? atoi(argv[3]) : 18);
 	else if (strcmp(which, "storm") == 0)
 		threads(500, 5);
 	else if (strcmp(which, "fork") == 0)
