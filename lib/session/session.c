@@ -11,9 +11,12 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "lib/base/sysio.h"
 #include "lib/base/text.h"
+
+enum { PATIENCE = 1000 }; /* milliseconds */
 
 /* Ours alone: whoever could change it, or cut it short, could have the program do what he likes. Not
  * geteuid(2): a filter that the program inherited may not know that call. */
@@ -28,6 +31,19 @@ static int check(int fd, size_t least, struct stat *st)
 	return error;
 }
 
+/* The collector asks now and then, for some microseconds, whether it is alone with a file (alone.h). */
+static int open_patiently(const char *path, int flags)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int fd = sysio_open(path, flags, 0);
+
+	for (int i = 0; fd == -EAGAIN && i < PATIENCE; i++) {
+		sysio_call(SYS_nanosleep, (long)&moment, 0, 0, 0, 0, 0);
+		fd = sysio_open(path, flags, 0);
+	}
+	return fd;
+}
+
 /* O_NONBLOCK and O_NOCTTY: the name may lead to a FIFO or a device. */
 int session_open(const char *dir, const char *name, int access, size_t least, struct stat *st)
 {
@@ -40,7 +56,7 @@ int session_open(const char *dir, const char *name, int access, size_t least, st
 	text_cstr(&t);
 	if (t.cut)
 		return -ENAMETOOLONG;
-	int fd = sysio_open(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	int fd = open_patiently(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	int error = fd < 0 ? fd : check(fd, least, st);
 	if (fd >= 0 && error)
 		sysio_close(fd);

@@ -1,7 +1,11 @@
 /* test_session.c - session.c: what is joined is ours, is what it should be, and its settings stay. */
 #include "tests/unit/collect_case.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 enum { NOBODY = 65534 };
 
@@ -125,6 +129,37 @@ static void of_another_size(void **state)
 	assert_int_equal(attach(), -EINVAL);
 }
 
+/* The signal by which the kernel asks for it ends the one who has the lease. */
+static void somebody_asks_whether_he_is_alone(void **state)
+{
+	int told[2];
+	char granted = 0;
+
+	(void)state;
+	create();
+	assert_int_equal(pipe(told), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGIO, SIG_DFL);
+		int fd = open(name_in("ring"), O_RDWR);
+		granted = fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0 ? 'y' : 'n';
+		if (write(told[1], &granted, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(told[0], &granted, 1), 1);
+	int error = attach();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(told[0]);
+	close(told[1]);
+	if (granted != 'y')
+		skip();
+	assert_int_equal(error, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +168,7 @@ int main(void)
 		CASE(somebody_elses_is_refused),
 		CASE(what_is_no_file),
 		CASE(of_another_size),
+		CASE(somebody_asks_whether_he_is_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
