@@ -43,7 +43,7 @@ def hear(kind, *streams):
     """The account that an ear keeps of what comes; of each connection, or of all through a pipe."""
     with contextlib.ExitStack() as stack:
         top = stack.enter_context(tempfile.TemporaryDirectory(prefix="hark-ear-"))
-        ledger = Ledger(os.path.join(top, "ledger"), (LONG + 1, BYTES))
+        ledger = Ledger(os.path.join(top, "ledger"), (LONG + 1, BYTES), 100)
         stack.callback(ledger.close)
         server = stack.enter_context(socket.socket(socket.AF_UNIX))
         server.bind(os.path.join(top, "sock"))
