@@ -19,7 +19,7 @@
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
 #include "shim/shim.h"
-#include "shim/stamp.h"
+#include "shim/stamp_sieve.h"
 
 enum {
 	WINDOW = 256 << 10,   /* two are in the second cache, and what ends each costs little by then */
@@ -134,7 +134,7 @@ static int use_again(struct stamp_room *room, unsigned part)
 /* An entry in it may be taken back by the call that is open: we may have interrupted that. */
 static bool holds_open_entry(const struct stamp *s, uint32_t part)
 {
-	if (!s->sieve)
+	if (!s->sieve || !s->sieve->min_ticks)
 		return false;
 	for (const struct stamp_frame *f = s->top; f > s->stack->frames; f--)
 		if (f->entry && f->below == part)

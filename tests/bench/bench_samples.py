@@ -144,7 +144,7 @@ def overhead(top, program):
         tools["gperftools"] = ([], {"LD_PRELOAD": PROFILER, "CPUPROFILE": os.path.join(top, "gperf.out"),
                                     "CPUPROFILE_FREQUENCY": "999"})
     took = {name: [] for name in tools}
-    for _ in range(4 * TURNS):
+    for _ in range(8 * TURNS):
         for name, (before, env) in tools.items():
             took[name].append(run([*before, program, "2", "0.3", "fixed"], top, **env)[0])
     print(f"\n{'processor time of the same work':<36}{'median':>9}{'least':>9}")
