@@ -258,8 +258,11 @@ static int open_events(struct sampler *s, struct trace_samples *head, char *why,
 
 static bool wait_for_events(struct sampler *s, bool busy)
 {
-	/* who is to be asked what he waits in must be met while he does */
-	return perf_wait(s->perf, busy || s->waits ? SAMPLER_BUSY_MS : SAMPLER_IDLE_MS);
+	/* Each round takes a processor from the program. But who is to be asked what he waits in must be met
+	 * while he does. */
+	int ms = s->waits ? SAMPLER_BUSY_MS : busy ? 2 * SAMPLER_BUSY_MS : SAMPLER_IDLE_MS;
+
+	return perf_wait(s->perf, ms);
 }
 
 static uint64_t take_records(struct sampler *s, bool last)

@@ -20,6 +20,7 @@ enum {
 	RECORD_MOST = 64 << 10,
 	RING_MOST = 8 << 20, RING_LEAST = 64 << 10,
 	PROCESSORS_MOST = 4096,
+	FAST_NS = 900000,          /* rings fill within a tenth of a second: we have to be early */
 };
 
 #if defined(__aarch64__)
@@ -42,6 +43,7 @@ enum { REGISTERS = sizeof dwarf_number };
 
 static int event_open(const struct perf *p, uint64_t config, pid_t tid, int cpu, bool first)
 {
+	const size_t parts = p->plan.period_ns < FAST_NS ? 4 : 2;
 	struct perf_event_attr attr = {
 		.size = sizeof attr,
 		.type = PERF_TYPE_SOFTWARE,
@@ -56,7 +58,7 @@ static int event_open(const struct perf *p, uint64_t config, pid_t tid, int cpu,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		.wakeup_watermark = (uint32_t)(p->ring_bytes / 4),
+		.wakeup_watermark = (uint32_t)(p->ring_bytes / parts),
 		.sample_regs_user = REGISTERS_MASK,
 		.sample_stack_user = p->plan.stack_bytes,
 	};
