@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/text.h"
@@ -128,8 +129,8 @@ static void start_sampler(struct launch *l, const struct session_plan *plan,
 		tell_rate(l, c);
 }
 
-int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
-		   size_t why_bytes)
+static int make_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
+			size_t why_bytes)
 {
 	char trace[DATA_PATH];
 	bool recorded = config_stamp(plan->config) != STAMP_OFF || plan->config->sample_rate;
@@ -177,6 +178,18 @@ int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, cha
 	}
 	if (!error && plan->config->sample_rate)
 		start_sampler(l, plan, trace);
+	return error;
+}
+
+int launch_session(struct launch *l, struct session_plan *plan, int deep_fd, char *why,
+		   size_t why_bytes)
+{
+	/* What we make, we open again. The program gets its own back. */
+	mode_t theirs = umask(0);
+
+	umask(theirs & ~(mode_t)0700);
+	int error = make_session(l, plan, deep_fd, why, why_bytes);
+	umask(theirs);
 	return error;
 }
 

@@ -35,7 +35,10 @@ static int open_end(struct segment_file *file, uint32_t bytes, uint64_t *at)
 
 	*at = atomic_fetch_add(&file->bytes, bytes);
 	int error = within_limit(*at + bytes);
-	return error ? error : sysio_open(file->path, flags, 0600);
+	int fd = error ? error : sysio_open(file->path, flags, 0600);
+	if (fd >= 0 && *at == 0) /* whatever the program's umask, it will be opened again */
+		sysio_call(SYS_fchmod, fd, 0600, 0, 0, 0, 0);
+	return fd;
 }
 
 static int put(int fd, const char *from, uint32_t bytes, uint64_t at)

@@ -199,6 +199,19 @@ def nothing_but_the_environment(home, expect):
 
 
 @cli.case
+def a_umask_that_leaves_nothing(home, expect):
+    """The program has its own; what hark makes can be opened again, by who is not root, too."""
+    runtime, data = os.path.join(home.top, "place"), os.path.join(home.top, "data")
+    look = f"umask; stat -c %a {runtime} $HARK_SESSION/*"
+    done = home.run("sh", "-c", f"umask 777; exec {cli.HARK} run --stamp trace --data {data} sh -c '{look}'",
+                    env={"HARK_RUNTIME_DIR": runtime})
+    mask, *modes = done.stdout.split()
+    expect.same((mask, done.stderr), ("0777", ""), "the program's umask, and what was said")
+    expect(len(modes) > 3 and all(mode[0] in "67" for mode in modes), f"modes: {modes}")
+    expect.same(oct(os.stat(data).st_mode & 0o777), "0o700", "the trace's mode")
+
+
+@cli.case
 def disabled(home, expect):
     done = home.run("sh", "-c", "echo ${LD_PRELOAD-none} ${HARK_SESSION-none}",
                     env={"HARK_DISABLE": "1"})

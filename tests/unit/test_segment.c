@@ -175,6 +175,18 @@ static void as_large_as_files_may_be(void **state)
 	sysio_unmap(first, 8 * TRACE_PAGE);
 }
 
+static void whatever_the_umask(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	mode_t mine = umask(0777);
+	sysio_unmap(mapped(TRACE_PAGE), TRACE_PAGE);
+	umask(mine);
+	assert_int_equal(stat(file.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
 static void links_are_not_followed(void **state)
 {
 	(void)state;
@@ -198,6 +210,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_missing),
 		cmocka_unit_test_setup_teardown(ready_pages_stay_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(as_large_as_files_may_be, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(whatever_the_umask, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(links_are_not_followed, set_up, tear_down),
 		cmocka_unit_test(no_such_directory),
 	};
