@@ -10,7 +10,7 @@
 #include "tests/unit/trace_case.h"
 
 struct home {
-	char top[64];
+	char top[TRACE_CASE_TOP];
 	struct trace_case c;
 	char log[16384];           /* what the visitor saw */
 	size_t used;
@@ -20,25 +20,18 @@ struct home {
 static int set_up(void **state)
 {
 	struct home *h = calloc(1, sizeof *h);
-	char dir[80];
 
-	strcpy(h->top, "/tmp/hark-calls-XXXXXX");
-	if (!mkdtemp(h->top))
-		return -1;
-	snprintf(dir, sizeof dir, "%s/data", h->top);
-	trace_case_open(&h->c, dir);
 	*state = h;
-	return 0;
+	return trace_case_home(&h->c, h->top);
 }
 
 static int tear_down(void **state)
 {
 	struct home *h = *state;
-	char command[128];
+	int result = trace_case_gone(h->top);
 
-	snprintf(command, sizeof command, "rm -rf %s", h->top);
 	free(h);
-	return system(command);
+	return result;
 }
 
 /* ---- a visitor that writes everything down ----------------------------------------------------- */

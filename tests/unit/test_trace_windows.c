@@ -16,7 +16,7 @@
 enum { CALLS = 1500, PART = TRACE_SEGMENT_LEAST }; /* more than fit into one */
 
 struct home {
-	char top[64];
+	char top[TRACE_CASE_TOP];
 	struct trace_case c;
 	struct trace_dir dir;
 	char why[256];
@@ -26,25 +26,18 @@ struct home {
 static int set_up(void **state)
 {
 	struct home *h = calloc(1, sizeof *h);
-	char dir[80];
 
-	strcpy(h->top, "/tmp/hark-windows-XXXXXX");
-	if (!mkdtemp(h->top))
-		return -1;
-	snprintf(dir, sizeof dir, "%s/data", h->top);
-	trace_case_open(&h->c, dir);
 	*state = h;
-	return 0;
+	return trace_case_home(&h->c, h->top);
 }
 
 static int tear_down(void **state)
 {
 	struct home *h = *state;
-	char command[128];
+	int result = trace_case_gone(h->top);
 
-	snprintf(command, sizeof command, "rm -rf %s", h->top);
 	free(h);
-	return system(command);
+	return result;
 }
 
 /* Of this very process, which goes on. */

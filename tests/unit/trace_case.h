@@ -91,6 +91,29 @@ static inline void trace_case_open(struct trace_case *c, const char *dir)
 		(unsigned long long)TRACE_CASE_TICKS, (long long)TRACE_CASE_UTC);
 }
 
+enum { TRACE_CASE_TOP = 64 };
+
+/* A trace `data` in a fresh directory, which trace_case_gone() removes with all that is in it. 0 or -1. */
+static inline int trace_case_home(struct trace_case *c, char top[TRACE_CASE_TOP])
+{
+	char dir[TRACE_CASE_TOP + 16];
+
+	snprintf(top, TRACE_CASE_TOP, "/tmp/hark-trace-XXXXXX");
+	if (!mkdtemp(top))
+		return -1;
+	snprintf(dir, sizeof dir, "%s/data", top);
+	trace_case_open(c, dir);
+	return 0;
+}
+
+static inline int trace_case_gone(const char *top)
+{
+	char command[TRACE_CASE_TOP + 16];
+
+	snprintf(command, sizeof command, "rm -rf %s", top);
+	return system(command);
+}
+
 /* Another image, that has the program as its module 1. Returns its number. */
 static inline unsigned trace_case_image(struct trace_case *c, int pid, unsigned parent)
 {
