@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -87,7 +86,6 @@ static void detach(int console_fd, int deep_fd, int ready_fd)
 		sigaction(number, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	umask(umask(0) & ~(mode_t)0700); /* what it makes, it opens again */
 	let_go(STDIN_FILENO);
 	let_go(STDOUT_FILENO);
 	dup2(ready_fd, STDERR_FILENO);
