@@ -26,6 +26,7 @@ enum {
 	WINDOWS = 2,          /* behind them, in the room's parts, stand those that were left */
 	LAST_WORDS = 64,      /* bytes that are kept for a segment's closing record */
 	SHORT = 8,
+	LAST_PIECE = 4,       /* too little for a short record to begin: it may stay as it is */
 	OPEN_BYTES = 24,      /* an OPEN record */
 	FLIGHT_REPEATS = 8,   /* this part of a flight segment is for calls that are open at its begin */
 };
@@ -149,7 +150,7 @@ static bool is_done(const struct stamp *s, unsigned part)
 	struct trace_segment *segment = s->room->parts[part];
 
 	return segment && s->room->part_bytes[part] == WINDOW &&
-	       segment_whole(segment, last_words(segment, WINDOW) - SHORT + 4, s->values) &&
+	       segment_whole(segment, last_words(segment, WINDOW) - LAST_PIECE, s->values) &&
 	       !holds_open_entry(s, s->parts - 1);
 }
 

@@ -1,6 +1,6 @@
 /*
  * stamp_slow.c - stamps that are not the common case: the first of a thread, in another module, on a
- * stack that was left by longjmp, at a segment's end; and the end.
+ * stack that was left by longjmp; and the end. Where records go, stamp_room.c knows.
  *
  * Runs on the program's thread, perhaps in a signal handler, so: system calls only, no malloc, no lock. Signals
  * wait until it is done; in a sandbox, which may not know that call, what their handlers call meanwhile is

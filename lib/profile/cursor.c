@@ -245,15 +245,8 @@ static void skip_nothing(struct cursor *c)
 /* The words of the record that begins here, all of them in the buffer; 0: there are not as many. */
 static uint32_t whole_record(struct cursor *c)
 {
-	uint32_t words;
+	uint32_t words = trace_words(*c->at);
 
-	switch (TRACE_WORD_KIND(*c->at)) {
-	case TRACE_ENTRY:
-	case TRACE_ENTRY_NEAR: words = 2; break;
-	case TRACE_EXIT: words = 1; break;
-	case TRACE_LONG: words = TRACE_WORD_WORDS(*c->at); break;
-	default: words = 0; break;
-	}
 	if (words == 0) {
 		torn(c, "no record");
 		return 0;

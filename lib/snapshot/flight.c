@@ -65,18 +65,6 @@ static void take_backwards(const uint32_t *from, uint32_t *to, size_t count)
 	}
 }
 
-/* The words of the record whose first one this is; 0: it is none. */
-static size_t words_of(uint32_t word)
-{
-	switch (TRACE_WORD_KIND(word)) {
-	case TRACE_ENTRY:
-	case TRACE_ENTRY_NEAR: return 2;
-	case TRACE_EXIT: return 1;
-	case TRACE_LONG: return TRACE_WORD_WORDS(word);
-	default: return 0;
-	}
-}
-
 size_t flight_words(const uint32_t *from, uint32_t *to, size_t count)
 {
 	size_t at = 0, end = 0;
@@ -87,7 +75,7 @@ size_t flight_words(const uint32_t *from, uint32_t *to, size_t count)
 			at++;
 			continue;
 		}
-		size_t words = words_of(to[at]);
+		size_t words = trace_words(to[at]);
 		if (!words || words > count - at)
 			break;
 		/* The rest was read before the first word was, perhaps before it was written. */

@@ -102,20 +102,10 @@ int segment_copy(struct segment_file *file, const struct trace_segment *segment,
 	return error;
 }
 
-/* Of the record that begins there; 0: none does, or it is not finished. */
-static uint32_t words_of(uint32_t word)
+static bool is_begun(uint32_t word)
 {
-	switch (TRACE_WORD_KIND(word)) {
-	case TRACE_EXIT: return 1;
-	case TRACE_ENTRY:
-	case TRACE_ENTRY_NEAR: return 2;
-	case TRACE_LONG:
-		if (TRACE_WORD_TYPE(word) == TRACE_VOID &&
-		    TRACE_WORD_DETAIL(word) == TRACE_VOID_BEGUN)
-			return 0;
-		return TRACE_WORD_WORDS(word);
-	default: return 0;
-	}
+	return TRACE_WORD_KIND(word) == TRACE_LONG && TRACE_WORD_TYPE(word) == TRACE_VOID &&
+	       TRACE_WORD_DETAIL(word) == TRACE_VOID_BEGUN;
 }
 
 bool segment_whole(const struct trace_segment *segment, const void *end, bool begun)
@@ -127,7 +117,7 @@ bool segment_whole(const struct trace_segment *segment, const void *end, bool be
 	if (!begun && !wmemchr((const wchar_t *)at, 0, (size_t)(to - at)))
 		return true;
 	for (uint32_t words = 1; at < to && words; at += words)
-		words = words_of(*at);
+		words = is_begun(*at) ? 0 : trace_words(*at);
 	return at >= to;
 }
 

@@ -83,6 +83,18 @@ enum { TRACE_KIND_BITS = 3, TRACE_TIME_BITS = 29 };
 #define TRACE_WORD_WORDS(word) ((word) >> 8 & 255u)
 #define TRACE_WORD_DETAIL(word) ((word) >> 16)
 
+static inline uint32_t trace_words(uint32_t word)
+	/* How many words the record has that begins with this one; 0: none does. */
+{
+	switch (TRACE_WORD_KIND(word)) {
+	case TRACE_EXIT: return 1;
+	case TRACE_ENTRY:
+	case TRACE_ENTRY_NEAR: return 2;
+	case TRACE_LONG: return TRACE_WORD_WORDS(word);
+	default: return 0;
+	}
+}
+
 /* Long records. Those marked * have a body; it begins with the whole time in ticks, two words, unless
  * said otherwise. "The innermost n": of the calls that are open on the present fiber. */
 enum trace_long {
