@@ -214,6 +214,14 @@ static bool step_guess(struct walk *w, bool leaf, bool in_file, uint64_t *cfa)
 	return true;
 }
 
+/* So the ABI marks a thread's first function. A leaf of assembly may hold anything there, but where a program
+ * begins. */
+static bool is_first(const struct unwind_stack *s, const struct unwind_place *place, bool leaf)
+{
+	return is_known(s, UNWIND_FP) && !s->reg[UNWIND_FP] &&
+	       (!leaf || (place->module && unwind_module_begins(place->module, place->offset)));
+}
+
 /* ---- the walk ---------------------------------------------------------------------------------- */
 
 /* The frame of who called it; false: there is none, or none that can be found, and why. */
@@ -238,8 +246,7 @@ static bool step(struct walk *w, struct unwind_frame *frame, bool leaf, bool *si
 	case RULE_PLAIN: found = step_plain(w, rule, &frame->cfa); break;
 	case RULE_LONG: found = step_long(w, rule->more, &frame->cfa); break;
 	default:
-		/* so the ABI marks a thread's first function */
-		if (!leaf && is_known(s, UNWIND_FP) && !s->reg[UNWIND_FP]) {
+		if (is_first(s, &frame->place, leaf)) {
 			*end = UNWIND_OUTERMOST;
 			return false;
 		}

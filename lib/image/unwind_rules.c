@@ -15,6 +15,7 @@
 enum {
 	RULES_AT_FIRST = 64, RULES_MOST = 1 << 17, LONGS_MOST = 1 << 14,
 	VDSO_MOST = 64 << 10, PAGE = 4096,
+	ENTRY_MOST = 64,           /* of ld.so: 61 bytes on x86_64 */
 };
 
 #if defined(__aarch64__)
@@ -158,6 +159,14 @@ bool unwind_module_offset(const struct unwind_module *m, uint64_t at, uint64_t *
 bool unwind_module_has_code(const struct unwind_module *m, uint64_t offset)
 {
 	return !m->file.elf || symbols_file_is_code(&m->file, offset);
+}
+
+bool unwind_module_begins(const struct unwind_module *m, uint64_t offset)
+{
+	GElf_Ehdr head;
+
+	return m->file.elf && gelf_getehdr(m->file.elf, &head) && head.e_entry &&
+	       m->file.base + offset - head.e_entry < ENTRY_MOST;
 }
 
 /* ---- one rule ---------------------------------------------------------------------------------- */

@@ -49,5 +49,7 @@ extern const struct unwind_machine {
 const struct unwind_rule *unwind_rule(struct unwind_module *module, uint64_t offset);
 	/* Good until the next call. Never NULL. */
 bool unwind_module_has_code(const struct unwind_module *module, uint64_t offset);
+bool unwind_module_begins(const struct unwind_module *module, uint64_t offset);
+	/* Within the few instructions of assembly at which a program or its loader is entered. */
 
 #endif

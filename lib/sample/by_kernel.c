@@ -19,6 +19,16 @@ enum {
 	ASK_MOST = 64,             /* threads at a time, what they wait in */
 };
 
+/* From exec to the first instruction the registers are those of the program that asked for it, of which
+ * nothing is there any more: nobody calls the kernel then. */
+static bool is_beginning(struct space_process *p, const struct perf_sample *sample, uint64_t pc)
+{
+	struct unwind_place place;
+
+	p->begins = p->begins && sample->in_kernel && !space_find(p, pc, &place);
+	return p->begins;
+}
+
 /* Where there are no registers of the program's, there is no stack either. */
 static uint32_t node_of(struct sampler *s, struct space_thread *t, const struct perf_sample *sample)
 {
@@ -30,6 +40,8 @@ static uint32_t node_of(struct sampler *s, struct space_thread *t, const struct 
 	if (!sample->native)
 		return stacks_below(s->stacks, 0, STACKS_FOREIGN);
 	perf_stack(sample, &stack);
+	if (is_beginning(p, sample, stack.pc))
+		return 0;
 	return sampler_node(s, t, p, &stack);
 }
 
@@ -183,7 +195,7 @@ static void on_comm(struct sampler *s, const struct perf_event_header *record)
 
 	if (record->size < sizeof *c + 16)
 		return;
-	if (record->misc & PERF_RECORD_MISC_COMM_EXEC)
+	if (record->misc & PERF_RECORD_MISC_COMM_EXEC && space_process(s->space, (pid_t)c->pid))
 		space_exec(s->space, (pid_t)c->pid);
 	struct space_thread *t = space_thread(s->space, (pid_t)c->pid, (pid_t)c->tid);
 	if (!t)

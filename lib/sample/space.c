@@ -123,8 +123,10 @@ void space_exec(struct space *s, pid_t pid)
 {
 	struct space_process *p = *process_at(s, pid);
 
-	if (p)
-		p->count = 0;
+	if (!p)
+		return;
+	p->count = 0;
+	p->begins = true;
 }
 
 void space_exit(struct space *s, pid_t pid, pid_t tid)

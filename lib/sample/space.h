@@ -37,6 +37,7 @@ struct space_process {
 	struct space_map *maps;    /* sorted, none over another */
 	size_t count, room;
 	bool missed;               /* an address was looked for that lies in none of them */
+	bool begins;               /* it has executed a program, of whose own code no sample was met yet */
 	bool hidden;               /* its number is another one's here: /proc says nothing of it */
 	uint64_t read_ns;          /* when its maps were last read */
 	uint32_t asked;            /* how many of its threads were, the last time; 0: all */

@@ -76,14 +76,14 @@ def shares(found, program, symbols):
     return count
 
 
-def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.1"):
+def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.2"):
     def measure():
         measured = run(home, spec, program, str(threads), seconds)
         return *measured, shares(measured[3], program, symbols)
 
     def good(measured):
         _, cpu, _, found, count = measured
-        return (.9 < len(found.samples) * found.period / max(1, cpu) < 1.1 and
+        return (.9 < len(found.samples) * found.period / max(1, cpu) < 1.1 and found.complete() >= .99 and
                 .65 < count["seven"] / max(1, count["seven"] + count["three"]) < .75)
     done, cpu, tids, found, count = cli.best(measure, good)
     expect.same(done.returncode, 0, f"{what}: exit status")
@@ -92,6 +92,8 @@ def check_split(home, expect, what, program, symbols, threads, spec, seconds="0.
     # On a busy machine the host takes time that nobody samples: `make bench` is stricter.
     got = len(found.samples) * found.period / max(1, cpu)
     expect(.85 < got < 1.15, f"{what}: {got:.3f} of the samples that are due")
-    expect(found.complete() >= .985, f"{what}: {found.complete():.4f} of the stacks are complete")
+    expect(found.complete() >= .99, f"{what}: {found.complete():.4f} of the stacks are complete")
+    first = [path for path, _ in found.stack(found.samples[0][1])]
+    expect.same(first.count("[unknown caller]"), 0, f"{what}: nobody calls a program that begins: {first}")
     expect(tids <= set(found.by_tid()), f"{what}: threads {found.by_tid()}, not {tids}")
     expect(count["work"] > .95 * burnt, f"{what}: work() is not below all: {count}")

@@ -22,7 +22,7 @@
 #include "lib/image/unwind.h"
 #include "tests/unit/symbols_case.h"
 
-enum { MAPS = 64, DEEP = 200, COPY = 64 << 10, STEPS = 12000 };
+enum { MAPS = 64, DEEP = 200, COPY = 64 << 10, STEPS = 12000, FIRST_STEPS = 300 };
 
 struct map {
 	uint64_t start, end, base;
@@ -219,12 +219,37 @@ static void look(pid_t pid, const struct shadow *shadow, struct tally *tally,
 	}
 }
 
-static struct tally step_through(const char *path)
+/* Until it ends, or so many steps have been looked at. */
+static int step_on(pid_t pid, struct tally *tally, size_t until)
 {
 	struct shadow shadow = { .count = 0 };
-	struct tally tally = { .steps = 0 };
 	struct user_regs_struct before, now;
-	int status, signal_number = 0;
+	int status = 0, signal_number = 0;
+
+	read_maps(pid);
+	ptrace(PTRACE_GETREGS, pid, NULL, &before);
+	look(pid, &shadow, tally, &before);
+	while (tally->steps < until) {
+		uint64_t code = word_at(pid, before.rip);
+		bool signalled = signal_number != 0;
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, (void *)(long)signal_number);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSTOPPED(status))
+			break;
+		signal_number = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+		ptrace(PTRACE_GETREGS, pid, NULL, &now);
+		follow(&shadow, &before, &now, code, pid, signalled);
+		look(pid, &shadow, tally, &now);
+		before = now;
+	}
+	return status;
+}
+
+/* Its first instructions, of the loader if it has one, and all from where it stops itself in main(). */
+static struct tally step_through(const char *path)
+{
+	struct tally tally = { .steps = 0 };
+	int status;
 
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -235,24 +260,11 @@ static struct tally step_through(const char *path)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSTOPPED(status)); /* its exec */
 	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)PTRACE_O_EXITKILL);
+	step_on(pid, &tally, FIRST_STEPS);
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	read_maps(pid);
-	ptrace(PTRACE_GETREGS, pid, NULL, &before);
-	while (tally.steps < STEPS) {
-		uint64_t code = word_at(pid, before.rip);
-		bool signalled = signal_number != 0;
-		ptrace(PTRACE_SINGLESTEP, pid, NULL, (void *)(long)signal_number);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (!WIFSTOPPED(status))
-			break;
-		signal_number = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-		ptrace(PTRACE_GETREGS, pid, NULL, &now);
-		follow(&shadow, &before, &now, code, pid, signalled);
-		look(pid, &shadow, &tally, &now);
-		before = now;
-	}
+	status = step_on(pid, &tally, STEPS);
 	if (WIFSTOPPED(status)) {
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
