@@ -179,7 +179,7 @@ void binary_mark(struct binary *b, const char *symbol, bool defined)
 /* ---- sections ---------------------------------------------------------------------------------- */
 
 static const struct {
-	const char *name, *word; /* word: NULL where the section's presence says it */
+	const char *name, *word; /* word: NULL where the section's presence says it; a/b/: after a / */
 	enum mark_kind kind;
 	unsigned bit;
 } sections[] = {
@@ -188,7 +188,9 @@ static const struct {
 	{ ".gopclntab", NULL, LANGUAGE, BINARY_GO },
 	{ ".go.buildinfo", NULL, LANGUAGE, BINARY_GO },
 	{ ".comment", "rustc version ", LANGUAGE, BINARY_RUST },
-	{ ".rodata", "/rustc/", LANGUAGE, BINARY_RUST },
+	/* where panics are said to come from: in paths, so that this very table is none */
+	{ ".rodata", "rustc/", LANGUAGE, BINARY_RUST },
+	{ ".rodata", "library/core/src/", LANGUAGE, BINARY_RUST }, /* distributions' own compilers */
 	{ ".fpcdata", NULL, LANGUAGE, BINARY_PASCAL },
 };
 
@@ -197,7 +199,14 @@ static bool holds_word(Elf_Scn *scn, const GElf_Shdr *header, const char *word)
 	if (!word)
 		return true;
 	Elf_Data *data = header->sh_size <= WORDS_MOST ? elf_rawdata(scn, NULL) : NULL;
-	return data && data->d_buf && memmem(data->d_buf, data->d_size, word, strlen(word));
+	size_t length = strlen(word);
+	const char *at = data ? data->d_buf : NULL, *end = at ? at + data->d_size : NULL;
+	bool path = word[length - 1] == '/';
+
+	for (const char *begin = at; at && (at = memmem(at, end - at, word, length)); at++)
+		if (!path || (at > begin && at[-1] == '/'))
+			return true;
+	return false;
 }
 
 void binary_sections(struct binary *b, const struct symbols_file *file)

@@ -225,6 +225,18 @@ def rust(home, expect):
         expect.same(heard(home, path), ("heard 2\ntoo\n", ""), "captured")
 
 
+@cli.case
+def rust_by_its_paths(home, expect):
+    """Compilers of distributions say another place than rustup's; and who looks for it, is not it."""
+    for name, text, languages in (
+            ("rustup", "/rustc/9fc6b431/library/std/src/io/mod.rs", ["Rust"]),
+            ("debian", "/usr/src/rustc-1.63.0/library/core/src/str/pattern.rs", ["Rust"]),
+            ("words", "rustc/ library/core/src/", [])):
+        source = f'#include <stdio.h>\nint main(void) {{ return puts("{text}") < 0; }}\n'
+        expect.same(inspect(home, make(home, name, source))["languages"], languages, name)
+    expect.same(inspect(home, harness.HARK)["languages"], [], "hark itself")
+
+
 # ---- debug files -------------------------------------------------------------------------------
 
 @cli.case
