@@ -212,13 +212,14 @@ bool watch_joined(struct watch *w, uint32_t pid, const struct record_join *join)
 	return foreign;
 }
 
-uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most)
+static uint64_t save_those(const struct watch *w, bool foreign, struct checkpoint_person *to,
+			   uint64_t most)
 {
 	uint64_t n = 0;
 
-	for (uint32_t k = 0; k < 2 * w->size && n < most; k++) {
-		const struct watched *p = &w->table[k % w->size];
-		if (!p->pid || p->foreign != (k < w->size))
+	for (uint32_t i = 0; i < w->size && n < most; i++) {
+		const struct watched *p = &w->table[i];
+		if (!p->pid || p->foreign != foreign)
 			continue;
 		to[n] = (struct checkpoint_person){ .start = p->start, .pid = p->pid,
 						    .foreign = p->foreign,
@@ -226,6 +227,13 @@ uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_
 		memcpy(to[n++].comm, p->comm, sizeof p->comm);
 	}
 	return n;
+}
+
+uint64_t watch_save(const struct watch *w, struct checkpoint_person *to, uint64_t most)
+{
+	uint64_t n = save_those(w, true, to, most);
+
+	return n + save_those(w, false, to + n, most - n);
 }
 
 void watch_restore(struct watch *w, const struct checkpoint_person *given)
