@@ -130,3 +130,27 @@ HOOKED int sigprocmask(int how, const sigset_t *set_of, sigset_t *old)
 		return REAL(sigprocmask)(how, set_of, old);
 	return mask(how, set_of, old, REAL(sigprocmask));
 }
+
+/* By which dash, Debian's /bin/sh, ends what it began with sigprocmask(). */
+static int mask_word(int how, int word, int (*original)(int))
+{
+	if (!sample_on())
+		return original(word);
+	bool named = word & 1 << (SIGPROF - 1);
+	if (named)
+		sample_rest();
+	int old = original(word);
+	if (!named && how == SIG_SETMASK)
+		sample_wake();
+	return old;
+}
+
+HOOKED int sigsetmask(int word)
+{
+	return mask_word(SIG_SETMASK, word, REAL(sigsetmask));
+}
+
+HOOKED int sigblock(int word)
+{
+	return mask_word(SIG_BLOCK, word, REAL(sigblock));
+}

@@ -181,6 +181,22 @@ static int take_options(struct cli *cli, struct report *report)
 	return 0;
 }
 
+static void tell_nothing(const struct trace_dir *dir)
+{
+	uint64_t period = dir->samples ? dir->samples->head.period_ns : 0;
+
+	if (dir->thread_count)
+		cli_say("the trace %s holds no calls%s that the options let through", dir->path,
+			period ? " and no samples" : "");
+	else if (period)
+		cli_say("the trace %s holds no samples: no thread %s for a whole period of %llu us",
+			dir->path, dir->samples->head.mode == TRACE_SAMPLE_WALL ? "lived" : "ran",
+			(unsigned long long)(period / 1000));
+	else
+		cli_say("the trace %s holds no calls; was the program built with "
+			"-finstrument-functions, or --calls given what it calls?", dir->path);
+}
+
 static int show(struct report *report)
 {
 	struct flat flat;
@@ -196,10 +212,7 @@ static int show(struct report *report)
 	progress_end(&flat.reading.progress);
 	print_rows(&flat, report->json);
 	if (flat.count == 0)
-		cli_say("the trace %s holds no calls%s", flat.reading.dir.path,
-			flat.reading.dir.thread_count ? " that the options let through" :
-							"; was the program built with "
-							"-finstrument-functions?");
+		tell_nothing(&flat.reading.dir);
 	reading_tell(&flat.reading, report->json ? NULL : stdout);
 	flat_close(&flat);
 	return 0;

@@ -105,6 +105,15 @@ def the_signal_is_not_seen(home, expect):
 
 
 @cli.case
+def masks_by_words(home, expect):
+    """dash blocks all signals by sigprocmask() and lets them come again by sigsetmask()."""
+    done, wrong, tids, found = inside(home, "words")
+    expect.same((done.returncode, wrong, len(tids)), (0, [], 1), f"{done.stderr}")
+    got = found.by_tid()[tids.pop()] * TICK
+    expect(80e6 <= got <= 145e6, f"{got} ns of 120 ms")
+
+
+@cli.case
 def where_the_kernel_refuses(home, expect):
     """A seccomp filter forbids the call, as in containers: samples are taken all the same, or it is said
     what to do."""
@@ -204,6 +213,10 @@ def the_report_says_who_looked(home, expect):
     expect("99 times a second" in done.stdout and "cannot be had" not in done.stdout, done.stdout)
     rows = [json.loads(line) for line in home.run("report", "--format", "json").stdout.splitlines()]
     expect({row["method"] for row in rows} == {"sample"} and len(rows) > 3, f"{rows}")
+    run(home, "cpu@1:timer", program, "1", "0", data="none")
+    done = home.run("report", "--data", "none")
+    expect("no samples: no thread ran for a whole period of 1000000 us" in done.stderr, done.stderr)
+    expect.same("instrument" in done.stderr, False, done.stderr)
 
 
 if __name__ == "__main__":

@@ -227,6 +227,27 @@ static void *unblocking(void *ms)
 	return burner(ms);
 }
 
+/* Masks by words, as shells have them. */
+static int words(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	check("sigsetmask", sigsetmask(0) & sigmask(SIGPROF), sigmask(SIGPROF));
+	burn(60);
+	check("sigblock", sigblock(sigmask(SIGPROF) | sigmask(SIGUSR1)), 0);
+	burn(60);
+	check("sigblock", sigblock(sigmask(SIGUSR2)) & sigmask(SIGPROF), sigmask(SIGPROF));
+	sigset_t pending;
+	sigpending(&pending);
+	check("a pending signal", sigismember(&pending, SIGPROF), 0);
+	check("sigsetmask", sigsetmask(sigmask(SIGUSR2)) & sigmask(SIGUSR1), sigmask(SIGUSR1));
+	burn(60);
+	printf("tid %ld\n", syscall(SYS_gettid));
+	return failures;
+}
+
 static void *waiting(void *nothing)
 {
 	for (;;)
@@ -284,6 +305,8 @@ int main(int argc, char **argv)
 		return own();
 	if (strcmp(mode, "unseen") == 0)
 		return unseen();
+	if (strcmp(mode, "words") == 0)
+		return words();
 	if (strcmp(mode, "killed") == 0) {
 		burn(30);
 		kill(getpid(), SIGPROF);
