@@ -35,8 +35,11 @@ struct stamp_frame {
 		uint8_t *entry;    /* elsewhere, in the thread's part number `below`: its record, that
 				    * may be taken back; NULL: not that */
 	};
-	/* where there are rules; else zeros, or what was once there */
-	uint64_t kept;             /* stamp.kept, when it began */
+	union {
+		uint64_t outermost; /* no other call of the function is open around it, on this stack */
+		/* where there are rules; else, as those below, zeros, or what was once there */
+		uint64_t kept;      /* stamp.kept, when it began */
+	};
 	struct filter_state path;
 	uint32_t depth;            /* of recorded calls, this one included */
 	uint32_t hidden;           /* 0: it is recorded; else so far out is one that is. Zero, always, in
@@ -206,6 +209,9 @@ bool stamp_too_short(const struct stamp_frame *frame, uint64_t now);
 bool stamp_take_back(struct stamp_frame *frame, uint64_t now);
 	/* Where the call was too short, and nothing stays that was recorded in it. It is hidden then, as long
 	 * as its frame is there. From the fast half, too. */
+bool stamp_told(struct stamp_frame *frame);
+	/* Whether the trace has its entry. To take one back is brought to its end where a handler came between
+	 * and left by longjmp. Not in profile mode. */
 
 /* stamp_names.c */
 extern _Atomic uint32_t stamp_names_changed; /* modules, or rules: what is known of functions is old */

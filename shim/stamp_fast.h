@@ -6,7 +6,9 @@
  * copy. Order makes it whole against everything that may interrupt it: room is taken by one instruction,
  * so a signal handler that calls functions gets room behind ours; then the time is read; then, if
  * nobody came in between, the record is stored by one instruction. Whoever is killed before that leaves
- * zeros, which readers skip. Whatever is not the common case is the slow half's.
+ * zeros, which readers skip. An open call is remembered before its entry is stored, and until its exit is:
+ * a handler that leaves by longjmp in between leaves one too many, which its stack pointer tells later, and
+ * never one that only the trace knows of. Whatever is not the common case is the slow half's.
  */
 #ifndef HARK_SHIM_STAMP_FAST_H
 #define HARK_SHIM_STAMP_FAST_H
@@ -86,8 +88,9 @@ STAMP_INLINE bool stamp_fast_enter(struct stamp *s, uint32_t seen, bool counter,
 	if (!LIKELY(at))
 		return false;
 	record |= TRACE_SHORT(0, now);
-	memcpy(at, &record, sizeof record);
 	stamp_open_frame(s, f, function, site, sp, after);
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy(at, &record, sizeof record);
 	return true;
 }
 
@@ -105,6 +108,7 @@ STAMP_INLINE bool stamp_fast_leave(struct stamp *s, uint32_t seen, bool counter,
 		return false;
 	record = TRACE_SHORT(TRACE_EXIT, now);
 	memcpy(at, &record, sizeof record);
+	atomic_signal_fence(memory_order_seq_cst);
 	stamp_close_frame(s, f);
 	return true;
 }

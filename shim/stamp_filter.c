@@ -47,7 +47,8 @@ static inline uint8_t *take(struct stamp *s, uintptr_t bytes, uint64_t *now)
 	return NULL;
 }
 
-static bool write_entry(struct stamp *s, struct stamp_frame *f)
+/* The record, for which there is room now at f->entry; 0: this is for the slow half. */
+static uint64_t claim_entry(struct stamp *s, struct stamp_frame *f)
 {
 	uint32_t kind = TRACE_ENTRY;
 	uintptr_t offset = f->function - s->home;
@@ -56,16 +57,12 @@ static bool write_entry(struct stamp *s, struct stamp_frame *f)
 		offset = f->function - s->near;
 		kind = TRACE_ENTRY_NEAR;
 		if (offset >= s->near_bytes)
-			return false;
+			return 0;
 	}
 	f->kept = s->kept;
 	f->entry = take(s, 8, &f->start);
-	if (!f->entry)
-		return false;
-	uint64_t record = TRACE_SHORT(kind, f->start) | (uint64_t)offset << 32;
-	memcpy(f->entry, &record, sizeof record);
 	f->below = s->parts;
-	return true;
+	return f->entry ? TRACE_SHORT(kind, f->start) | (uint64_t)offset << 32 : 0;
 }
 
 bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
@@ -74,6 +71,7 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 	struct sieve *v = s->sieve;
 	struct stamp_frame *f = s->top + 1;
 	const uint32_t word = open_gate(s, v);
+	uint64_t record = 0;
 
 	if (!word)
 		return false;
@@ -99,7 +97,7 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 	} else {
 		frame.depth++;
 		bool profile = s->mode == STAMP_PROFILE;
-		if (profile ? !stamp_profile_enter_as(&frame) : !write_entry(s, &frame))
+		if (profile ? !stamp_profile_enter_as(&frame) : !(record = claim_entry(s, &frame)))
 			return false;
 		slot->calls++;
 		if (--v->left <= 0)
@@ -108,6 +106,9 @@ bool stamp_filter_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintpt
 			return true;
 	}
 	open_frame(s, f, &frame);
+	atomic_signal_fence(memory_order_seq_cst); /* the frame first: stamp_fast.h */
+	if (record)
+		memcpy(frame.entry, &record, sizeof record);
 	if (!frame.hidden || *(volatile uint32_t *)&s->filtering == word)
 		return true;
 	/* A handler came that has heard of other rules, or of none, before it could see this frame. */
@@ -143,18 +144,33 @@ bool stamp_take_back(struct stamp_frame *f, uint64_t now)
 {
 	struct stamp *s = &stamp;
 	const uint64_t none = 0, gone = TRACE_LONG_WORD(TRACE_VOID, 2, TRACE_VOID_GONE);
+	uint8_t *entry = f->entry;
 
 	if (!stamp_too_short(f, now))
 		return false;
 	/* From here on there is nothing to tell of it, should a handler leave by longjmp. First zeros, then
 	 * the room: a handler that comes in between gets room behind. */
 	*(volatile uint32_t *)&f->hidden = f[-1].hidden + 1;
-	forget_values(f->entry + sizeof none, s->at);
-	memcpy(f->entry, &none, sizeof none);
+	forget_values(entry + sizeof none, s->at);
+	memcpy(entry, &none, sizeof none);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!solo_give(&s->at, f->entry + sizeof none, f->entry))
-		memcpy(f->entry, &gone, sizeof gone); /* zeros would be a record that is missing */
+	*(uint8_t *volatile *)&f->entry = NULL;
+	if (!solo_give(&s->at, entry + sizeof none, entry))
+		memcpy(entry, &gone, sizeof gone); /* zeros would be a record that is missing */
 	return true;
+}
+
+bool stamp_told(struct stamp_frame *f)
+{
+	const uint64_t gone = TRACE_LONG_WORD(TRACE_VOID, 2, TRACE_VOID_GONE);
+
+	if (!f->hidden || !f->entry)
+		return !f->hidden;
+	if (f->below != stamp.parts)
+		return true;
+	memcpy(f->entry, &gone, sizeof gone);
+	f->entry = NULL;
+	return false;
 }
 
 bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr_t after)
@@ -186,6 +202,7 @@ bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr
 		uint32_t record = TRACE_SHORT(TRACE_EXIT, now);
 		memcpy(at, &record, sizeof record);
 		s->kept++;
+		atomic_signal_fence(memory_order_seq_cst);
 	}
 	stamp_close_frame(s, f);
 	return true;

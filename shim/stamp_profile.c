@@ -3,7 +3,8 @@
  *
  * The figures stand in the thread's segments and outlive it; how to find them, a hash of functions with
  * a list of callers each, is private. Nothing that was found ever moves, so a signal handler that calls
- * functions in the midst of this does no harm: it adds its own, by single additions.
+ * functions in the midst of this does no harm: it adds its own, by single additions. Nor does one that
+ * leaves by longjmp: a frame has an edge only while it is to be added there, and nothing counts what is open.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -29,7 +30,7 @@ struct profile_edge {
 struct profile_function {
 	uintptr_t address;
 	uint64_t name;              /* TRACE_FUNCTION */
-	uint32_t open;              /* calls */
+	struct stamp_frame *outer;  /* its outermost open call, the last that there was; perhaps gone */
 	struct profile_edge *edges; /* the one that was needed last comes first */
 };
 
@@ -256,15 +257,30 @@ static struct profile_edge *make_edge(struct profile *p, struct profile_function
 
 /* ---- adding up -------------------------------------------------------------------------------- */
 
-static inline void entered(struct stamp_frame *frame, struct profile_function *f,
-			   struct trace_edge *edge, uint64_t now)
+/* Other stacks may not be there any more: they are not looked at. */
+static inline bool is_outermost(const struct stamp_frame *frame, const struct profile_function *f)
 {
-	frame->callee = f;
-	frame->edge = edge;
-	frame->below = 0;
-	frame->start = now;
-	f->open++;
+	const struct stamp_stack *stack = stamp.stack;
+	const struct stamp_frame *outer = f->outer;
+
+	if (!outer)
+		return true;
+	if (outer >= stack->frames && outer < stack->frames + stack->room)
+		return outer >= frame || outer->callee != f;
+	for (outer = frame - 1; outer > stack->frames && outer->callee != f;)
+		outer--;
+	return outer == stack->frames;
+}
+
+/* The frame is pushed, for this callee, without an edge. */
+static inline void entered(struct stamp_frame *frame, struct trace_edge *edge)
+{
+	frame->outermost = is_outermost(frame, frame->callee);
+	if (frame->outermost)
+		frame->callee->outer = frame;
 	edge->calls++;
+	atomic_signal_fence(memory_order_seq_cst);
+	frame->edge = edge;
 }
 
 static inline unsigned bucket(uint64_t ticks)
@@ -282,9 +298,14 @@ void stamp_profile_left(struct stamp_frame *frame, uint64_t now)
 
 	if (!edge)
 		return;
+	frame->edge = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
 	uint64_t time = now > frame->start ? now - frame->start : 0;
-	if (--frame->callee->open == 0)
+	if (frame->outermost) {
 		edge->total += time;
+		if (frame->callee->outer == frame)
+			frame->callee->outer = NULL;
+	}
 	edge->self += time > frame->below ? time - frame->below : 0;
 	if (time < edge->min || !edge->min)
 		edge->min = time ? time : 1;
@@ -310,7 +331,10 @@ void stamp_profile_entered(struct stamp_frame *frame, uint64_t now)
 	if (!edge && !(edge = make_edge(p, f, caller)))
 		return;
 	s->epoch = now >> STAMP_EPOCH_BITS;
-	entered(frame, f, edge->edge, now);
+	frame->callee = f;
+	frame->below = 0;
+	frame->start = now;
+	entered(frame, edge->edge);
 }
 
 static inline bool mine(const struct stamp *s)
@@ -337,9 +361,14 @@ bool stamp_profile_enter(uintptr_t function, uintptr_t site, uintptr_t sp, uintp
 		frame->sp = sp;
 		frame->site = site;
 		frame->after = after;
+		frame->callee = f;
+		frame->edge = NULL;
+		frame->below = 0;
+		frame->start = now;
+		atomic_signal_fence(memory_order_seq_cst);
 		*(struct stamp_frame *volatile *)&s->top = frame;
 	} while (*(volatile uintptr_t *)&frame->sp != sp);
-	entered(frame, f, edge->edge, now);
+	entered(frame, edge->edge);
 	return true;
 }
 
@@ -355,11 +384,15 @@ bool stamp_profile_enter_as(const struct stamp_frame *from)
 	uint64_t now = stamp_now();
 	if (!edge || now >> STAMP_EPOCH_BITS != s->epoch)
 		return false;
+	struct stamp_frame begun = *from;
+	begun.callee = f;
+	begun.start = now;
 	do {
-		*frame = *from;
+		*frame = begun;
+		atomic_signal_fence(memory_order_seq_cst);
 		*(struct stamp_frame *volatile *)&s->top = frame;
 	} while (*(volatile uintptr_t *)&frame->sp != from->sp);
-	entered(frame, f, edge->edge, now);
+	entered(frame, edge->edge);
 	return true;
 }
 

@@ -44,14 +44,19 @@ static void unwound(struct stamp *s, uint32_t count, uint64_t now)
 	uint32_t told = 0;
 
 	/* The innermost may be hidden, or too short: there is nothing to tell of them. */
-	for (; !profile && count && (s->top->hidden || stamp_take_back(s->top, now)); count--) {
+	for (; !profile && count && (stamp_take_back(s->top, now) || !stamp_told(s->top));
+	     count--) {
 		s->top->hidden = 0;
 		stamp_close_frame(s, s->top);
 	}
-	for (const struct stamp_frame *f = s->top; f > s->top - count; f--)
-		told += !f->hidden;
+	for (struct stamp_frame *f = s->top; f > s->top - count; f--)
+		told += !profile && stamp_told(f);
+	if (!s->sieve)
+		told += s->deeper; /* they have no frames, and are further in than what is gone */
+	s->deeper = 0;
+	uint32_t left = s->sieve ? (s->top - count)->depth : stamp_depth(s) - count;
 	if (told && !profile)
-		stamp_long(TRACE_UNWOUND, 0, now, &told, 1);
+		stamp_long(TRACE_UNWOUND, 0, now, (uint32_t[]){ told, left }, 2);
 	for (; count; count--) {
 		if (profile && !s->top->hidden)
 			stamp_profile_left(s->top, now);

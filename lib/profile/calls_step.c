@@ -171,10 +171,15 @@ static void leave_all(struct walk *walk, enum call_end how)
 	stack->below = 0;
 }
 
-static void unwind(struct walk *walk, uint64_t count)
+/* Who was interrupted between taking a call for open and recording it, and left by longjmp, counts one that
+ * is not there. */
+static void unwind(struct walk *walk, uint64_t count, uint64_t left)
 {
 	struct stack *stack = walk->stacks.now;
+	uint64_t open = stack->top->height + stack->below, most = open > left ? open - left : 0;
 
+	if (count > most)
+		count = most;
 	for (; count && stack->top != &stack->base; count--)
 		leave(walk, CALL_UNWOUND);
 	stack->below -= count < stack->below ? count : stack->below;
@@ -251,7 +256,7 @@ static void rare(struct walk *walk, enum record_kind kind)
 
 	switch (kind) {
 	case RECORD_PART: begin_part(walk); break;
-	case RECORD_UNWOUND: unwind(walk, r->count); break;
+	case RECORD_UNWOUND: unwind(walk, r->count, r->id); break;
 	case RECORD_OPEN: open_before(walk); break;
 	case RECORD_EXIT_FAR: left_before(walk); break;
 	case RECORD_FIBER:

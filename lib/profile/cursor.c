@@ -221,7 +221,10 @@ static enum record_kind take_long(struct cursor *c, const uint32_t *at, uint32_t
 		return type == TRACE_ENTRY_FAR ? RECORD_ENTRY :
 		       type == TRACE_OPEN      ? RECORD_OPEN :
 						 RECORD_EXIT_FAR;
-	case TRACE_UNWOUND: r->count = at[3]; return RECORD_UNWOUND;
+	case TRACE_UNWOUND:
+		r->count = at[3];
+		r->id = words > 4 ? at[4] : 0;
+		return RECORD_UNWOUND;
 	case TRACE_FIBER: r->count = at[3]; return RECORD_FIBER;
 	case TRACE_GAP: r->count = two_words(at + 3); return RECORD_GAP;
 	case TRACE_END: return RECORD_ENDED;

@@ -22,7 +22,7 @@ enum record_kind {
 	RECORD_ENTRY,      /* module, offset */
 	RECORD_EXIT,
 	RECORD_EXIT_FAR,   /* module, offset */
-	RECORD_UNWOUND,    /* count */
+	RECORD_UNWOUND,    /* count; id: how many calls stay open, at least */
 	RECORD_FIBER,      /* count: its number */
 	RECORD_OPEN,       /* module, offset */
 	RECORD_GAP,        /* count, detail */

@@ -32,6 +32,7 @@ struct frame *stack_grow(struct stack *stack)
 	for (uint32_t i = 0; i < count; i++) {
 		outer->inner = &block->frames[i];
 		block->frames[i].outer = outer;
+		block->frames[i].height = outer->height + 1;
 		outer = &block->frames[i];
 	}
 	return block->frames;

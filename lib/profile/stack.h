@@ -28,6 +28,7 @@ struct frame {
 	struct frame *outer, *inner; /* inner: there for the next call */
 	struct frame *told_next;   /* of those that are told of late, together */
 	enum frame_state state;
+	uint32_t height;           /* how many frames are there up to it */
 	struct filter_state path;  /* how far in the filter's paths */
 	struct frame_texts *texts; /* for the next call, too; NULL: nobody needed them so far */
 };

@@ -104,7 +104,8 @@ enum trace_long {
 	TRACE_NEAR,       /* * without time: likewise for ENTRY_NEAR */
 	TRACE_ENTRY_FAR,  /* * module (one word), offset (two words); module 0: offset is an address */
 	TRACE_EXIT_FAR,   /* * as ENTRY_FAR: exit of a call that is not open, or was not recorded */
-	TRACE_UNWOUND,    /* * count (one word): the innermost calls ended without an exit */
+	TRACE_UNWOUND,    /* * count, left (a word each): so many of the innermost calls ended without an exit.
+			   * Fewer, if less than so many would be left: some may have no entry here */
 	TRACE_FIBER,      /* * number (one word): the thread goes on, on this stack of its own making */
 	TRACE_OPEN,       /* * as ENTRY_FAR: a call that was open already, outermost first (after fork) */
 	TRACE_GAP,        /* * count (two words): records that are missing here; detail: enum trace_gap */

@@ -116,6 +116,29 @@ def interrupted_anywhere(home, expect):
 
 
 @cli.case
+def jumped_out_of_anywhere(home, expect):
+    """T14: a timer's handler that leaves by siglongjmp, out of the stamps themselves: the calls after it
+    are where they were before it, in every mode."""
+    program, turns = guest(), 1000
+    callers = {"jumps": {None}, "jumped_out_of": {"jumps"}, "calls_for_ever": {"jumped_out_of"},
+               "fib": {"calls_for_ever", "fib"}}
+    for mode, *more in ["trace"], ["trace", "--min-time", "200ns"], ["flight:64M"], ["profile"]:
+        what = " ".join([mode, *more])
+        home.run("run", "--stamp", mode, *more, program, "jumps", "ledger", str(turns))
+        done = home.run("report", "--format", "json")
+        rows = {row["function"]: row for row in map(json.loads, done.stdout.splitlines())}
+        expect.same((rows["jumps"]["calls"], rows["jumped_out_of"]["calls"]), (1, turns), f"{what}: calls")
+        expect(all(row["self_ns"] <= row["total_ns"] for row in rows.values()), f"{what}: {rows}")
+        expect(rows["calls_for_ever"]["total_ns"] > 100000 * turns, f"{what}: {rows}")
+        done = home.run("graph", "--format", "json")
+        tree = list(map(json.loads, done.stdout.splitlines()))
+        names = {row.get("id"): row["function"] for row in tree}
+        strays = [row for row in tree if row["function"] in callers and
+                  row.get("caller", names.get(row.get("parent"))) not in callers[row["function"]]]
+        expect.same(strays, [], f"{what}: called by others than their callers")
+
+
+@cli.case
 def times_go_forward(home, expect):
     """A call's time is between its caller's, and every entry is within the run."""
     program = guest()

@@ -90,7 +90,8 @@ def long_record(name, detail, ticks, body):
         yield Record({ENTRY_FAR: "entry", EXIT_FAR: "stray exit", OPEN: "open"}[name],
                      ticks, body[0], body[1] | body[2] << 32)
     elif name in (UNWOUND, FIBER):
-        yield Record({UNWOUND: "unwound", FIBER: "fiber"}[name], ticks, count=body[0])
+        yield Record({UNWOUND: "unwound", FIBER: "fiber"}[name], ticks, count=body[0],
+                     detail=body[1] if name == UNWOUND else 0)
     elif name == GAP:
         yield Record("gap", ticks, count=body[0] | body[1] << 32, detail=detail)
     elif name == END:
@@ -217,7 +218,7 @@ class Trace:
         """(depth, name, how it ended) of each call, in order of entries; asserts that it adds up."""
         stack, rows, names = [], [], {}
         stacks = {0: stack}
-        for kind, _, module, offset, count, _ in thread.records:
+        for kind, _, module, offset, count, left in thread.records:
             if kind in ("entry", "open"):
                 name = names.get((module, offset))
                 if not name:
@@ -229,8 +230,8 @@ class Trace:
                 assert stack, "an exit without an open call"
                 stack.pop()[2] = "returned"
             elif kind == "unwound":
-                assert len(stack) >= count, "more was unwound than was open"
-                for _ in range(count):
+                assert len(stack) >= left, "more is said to stay open than was open"
+                for _ in range(min(count, len(stack) - left)):
                     stack.pop()[2] = "unwound"
             elif kind == "fiber":
                 stack = stacks.setdefault(count, [])

@@ -189,6 +189,12 @@ static void ways_to_end(void **state)
 			    ")exited ] ");
 }
 
+static void no_more_end_than_are_there(void **state)
+{
+	assert_string_equal(seen(*state, "main( a( b( ^3,1 c( ) ^1,9 ) end:1", NULL),
+			    "[7 main( a( b( )unwound )unwound c( ) ) ] ");
+}
+
 static void dies_where_it_was(void **state)
 {
 	assert_string_equal(seen(*state, "main( a( ) load( parse(", NULL),
@@ -467,6 +473,7 @@ int main(void)
 		CASE(recursion_is_told),
 		CASE(long_silence_and_many_segments),
 		CASE(ways_to_end),
+		CASE(no_more_end_than_are_there),
 		CASE(dies_where_it_was),
 		CASE(dies_in_what_is_shown),
 		CASE(nothing_open_is_no_death),

@@ -6,7 +6,8 @@
  * What a thread does is said by a script of words, separated by blanks:
  *
  *	name(      a call of this function           )          it returns
- *	+N         N nanoseconds pass                ^N         the innermost N calls end without an exit
+ *	+N         N nanoseconds pass                ^N         the innermost N calls end without an exit;
+ *						     ^N,L       and L stay open
  *	@N         goes on on fiber N                open:name  a call that was open already
  *	gap:R,N    N records are missing, reason R   end:R      recording ends, reason R (by number)
  *	cut        a new segment begins              skip       one that nobody finds again
@@ -259,7 +260,8 @@ static inline void trace_case_word(struct trace_case_thread *t, char *word)
 	} else if (word[0] == '+') {
 		t->now += strtoull(word + 1, NULL, 10);
 	} else if (word[0] == '^') {
-		trace_case_long(t, TRACE_UNWOUND, 0, &number, 1);
+		uint32_t body[2] = { number, comma ? (uint32_t)strtoul(comma + 1, NULL, 10) : 0 };
+		trace_case_long(t, TRACE_UNWOUND, 0, body, comma ? 2 : 1);
 		t->open -= number < t->open ? number : t->open;
 	} else if (word[0] == '@') {
 		trace_case_long(t, TRACE_FIBER, 0, &number, 1);

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <ucontext.h>
@@ -174,6 +175,40 @@ OWN static void signalled(void)
 		if (sigsetjmp(out, 1) == 0)
 			raise(SIGUSR2);
 	}
+}
+
+/* A timer whose handler does not return, wherever it has interrupted the stamps. */
+OWN static void jump_out(int number)
+{
+	(void)number;
+	COUNT();
+	siglongjmp(out, 1);
+}
+
+OWN static void calls_for_ever(void)
+{
+	COUNT();
+	for (;;)
+		fib(3);
+}
+
+OWN static void jumped_out_of(int turn)
+{
+	struct itimerval soon = { { 0, 0 }, { 0, 100 + turn % 50 } };
+
+	COUNT();
+	if (sigsetjmp(out, 1) == 0) {
+		setitimer(ITIMER_REAL, &soon, NULL);
+		calls_for_ever();
+	}
+}
+
+OWN static void jumps(int turns)
+{
+	COUNT();
+	signal(SIGALRM, jump_out);
+	for (int i = 0; i < turns; i++)
+		jumped_out_of(i);
 }
 
 /* A timer that interrupts the stamps themselves, wherever they are. */
@@ -349,6 +384,8 @@ PLAIN int main(int argc, char **argv)
 		signalled();
 	else if (strcmp(which, "interrupted") == 0)
 		interrupted(argc > 3 ? atoi(argv[3]) : 20);
+	else if (strcmp(which, "jumps") == 0)
+		jumps(argc > 3 ? atoi(argv[3]) : 1000);
 	else if (strcmp(which, "threads") == 0)
 		threads(4, argc > 3 ? atoi(argv[3]) : 18);
 	else if (strcmp(which, "storm") == 0)
