@@ -194,13 +194,24 @@ static void judge_stamps(struct verdict *v, const struct binary *b,
 		judge(v, VERDICT_NO, "was not built with -finstrument-functions");
 }
 
-static void judge_calls(struct verdict *v, const struct binary *b, const struct verdict *capture,
-			const struct verdict_means *means)
+static bool gets_in(const struct binary *b, const char *path)
+{
+	const char *why = deaf_by_format(&b->elf, &(bool){ false });
+
+	return (!why || (b->elf.go && b->elf.interpreter[0])) && !deaf_by_rights(path);
+}
+
+static void judge_calls(struct verdict *v, const struct binary *b, const char *path,
+			const struct verdict *capture, const struct verdict_means *means)
 {
 	unsigned slots = b->plt_slots + b->got_slots;
 
 	if (!means->calls)
 		judge(v, VERDICT_NO, "needs a later version: this one records no library calls");
+	else if (capture->answer == VERDICT_NO && b->elf.go && slots && gets_in(b, path))
+		judge(v, VERDICT_PARTLY,
+		      "is built by Go: of its code, what was C calls %u %s of libraries through "
+		      "slots", slots, text_one(slots, "function", "functions"));
 	else if (capture->answer == VERDICT_NO)
 		judge(v, VERDICT_NO, "%s: nothing of hark's gets into it", capture->why);
 	else if (!slots)
@@ -210,22 +221,39 @@ static void judge_calls(struct verdict *v, const struct binary *b, const struct 
 		      text_one(slots, "function", "functions"));
 }
 
+/* Where nobody may look from outside. */
+static void judge_timers(struct verdict *v, const struct binary *b, const struct verdict *capture)
+{
+	static const char refused[] = "the kernel refuses perf_event_open, see "
+				      "kernel.perf_event_paranoid";
+
+	if (capture->answer == VERDICT_NO)
+		judge(v, VERDICT_NO, "%s: it cannot sample itself, and %s", capture->why, refused);
+	else if (b->instruments & (BINARY_MCOUNT | BINARY_FENTRY))
+		judge(v, VERDICT_NO, "was built with -pg, which samples it already, and %s",
+		      refused);
+	else
+		judge(v, VERDICT_PARTLY,
+		      "samples itself by timers, at most at each tick of the kernel's, while it "
+		      "runs: %s", refused);
+}
+
 /* Samples come from outside, so that what the shim hears does not matter; but the kernel ends all watching
  * of a program that has more rights than who started it. */
 static void judge_samples(struct verdict *v, const struct binary *b, const char *path,
-			  const struct verdict_means *means)
+			  const struct verdict *capture, const struct verdict_means *means)
 {
 	if (!means->samples)
 		judge(v, VERDICT_NO, "needs a later version: this one takes no samples");
 	else if (!elf_facts_native(&b->elf))
 		judge(v, VERDICT_NO, "is built for %s", elf_machine_name(b->elf.machine));
-	else if (!means->perf)
-		judge(v, VERDICT_NO,
-		      "cannot be watched: the kernel refuses perf_event_open, see "
-		      "kernel.perf_event_paranoid");
 	else if (verdict_rights(path).raised)
 		judge(v, VERDICT_NO,
 		      "runs with more rights, and the kernel lets nobody watch that");
+	else if (!means->perf)
+		judge_timers(v, b, capture);
+	else if (b->elf.go)
+		judge(v, VERDICT_YES, "can be watched from outside, its stacks by frame pointers");
 	else if (b->framed)
 		judge(v, VERDICT_YES, "can be watched from outside, its stacks by .eh_frame");
 	else
@@ -259,8 +287,8 @@ void verdict_all(struct verdict all[VERDICT_NR], const struct binary *b, const c
 	refine_capture(capture, b, needed);
 	judge_deep(&all[VERDICT_DEEP], b);
 	judge_stamps(&all[VERDICT_STAMPS], b, needed, capture);
-	judge_calls(&all[VERDICT_CALLS], b, capture, means);
-	judge_samples(&all[VERDICT_SAMPLES], b, path, means);
+	judge_calls(&all[VERDICT_CALLS], b, path, capture, means);
+	judge_samples(&all[VERDICT_SAMPLES], b, path, capture, means);
 	/* What it says itself it says before any library is there. */
 	if (loader_itself(b) && capture->answer != VERDICT_NO)
 		judge(capture, VERDICT_PARTLY,

@@ -209,6 +209,9 @@ def go(home, expect):
     expect.same(found["languages"], ["Go"], "languages")
     expect.same(answers(found)["capture"], "no", "capture")
     expect("built by Go" in found["verdicts"]["capture"]["reason"], "the reason is said")
+    home.run("run", "--calls", "*", "fzf", "--version")
+    called = home.run("report", "--format", "json").stdout != ""
+    expect.same((called, answers(found)["calls"]), (True, "partly"), "calls of C")
 
 
 @cli.case
@@ -232,7 +235,7 @@ def rust_by_its_paths(home, expect):
             ("rustup", "/rustc/9fc6b431/library/std/src/io/mod.rs", ["Rust"]),
             ("debian", "/usr/src/rustc-1.63.0/library/core/src/str/pattern.rs", ["Rust"]),
             ("words", "rustc/ library/core/src/", [])):
-        source = f'#include <stdio.h>\nint main(void) {{ return puts("{text}") < 0; }}\n'
+        source = f'int puts(const char *); int main(void) {{ return puts("{text}") < 0; }}\n'
         expect.same(inspect(home, make(home, name, source))["languages"], languages, name)
     expect.same(inspect(home, harness.HARK)["languages"], [], "hark itself")
 

@@ -144,6 +144,24 @@ def where_the_kernel_refuses(home, expect):
 
 
 @cli.case
+def inspect_says_it_before(home, expect):
+    """What it says where the kernel refuses is what comes of it."""
+    refuse = compile_guest(home, "refuse", "-O2", source="refuse.c")
+    for name, flags, answer, word in (("dynamic", [], "partly", "by timers"),
+                                      ("static", ["-static"], "no", "it cannot sample itself")):
+        program = compile_guest(home, name, "-O2", *flags)
+        for argv in (["inspect", "--json", program],
+                     ["run", "--sample", "cpu@999", "--data", name + ".data", program, "1", "0.1"]):
+            done = subprocess.run([refuse, "13", cli.HARK, *argv], env=home.env(), cwd=home.top, text=True,
+                                  capture_output=True, check=True, timeout=cli.LIMIT)
+            if argv[0] == "inspect":
+                verdict = json.loads(done.stdout)["verdicts"]["samples"]
+        expect.same((verdict["verdict"], word in verdict["reason"]), (answer, True), f"{verdict}")
+        rows = home.run("report", "--data", name + ".data", "--format", "json").stdout
+        expect.same('"function":"seven"' in rows, answer == "partly", f"{name}: {rows}")
+
+
+@cli.case
 def who_stops_the_sampler(home, expect):
     """The program goes on as ever, and what was lost is counted."""
     program = compile_guest(home, "deep", "-O0", source="deep.c")

@@ -143,14 +143,39 @@ static void what_hark_and_kernel_have(void **state)
 	(void)state;
 	b.framed = 0;
 	expect_verdict(&b, VERDICT_SAMPLES, VERDICT_PARTLY, "no .eh_frame");
+	/* where nobody may look from outside, programs that the shim gets into do so */
 	means.perf = false;
 	verdict_all(verdicts, &b, "/nonexistent", &needed, &means);
+	assert_int_equal(verdicts[VERDICT_SAMPLES].answer, VERDICT_PARTLY);
+	assert_non_null(strstr(verdicts[VERDICT_SAMPLES].why, "by timers"));
+	assert_non_null(strstr(verdicts[VERDICT_SAMPLES].why, "perf_event_paranoid"));
+	b.instruments = BINARY_MCOUNT;
+	verdict_all(verdicts, &b, "/nonexistent", &needed, &means);
 	assert_int_equal(verdicts[VERDICT_SAMPLES].answer, VERDICT_NO);
+	assert_non_null(strstr(verdicts[VERDICT_SAMPLES].why, "-pg"));
+	b.elf.interpreter[0] = '\0';
+	verdict_all(verdicts, &b, "/nonexistent", &needed, &means);
+	assert_int_equal(verdicts[VERDICT_SAMPLES].answer, VERDICT_NO);
+	assert_non_null(strstr(verdicts[VERDICT_SAMPLES].why, "static: it cannot sample itself"));
 	assert_non_null(strstr(verdicts[VERDICT_SAMPLES].why, "perf_event_paranoid"));
 	means.samples = means.calls = false;
 	verdict_all(verdicts, &b, "/nonexistent", &needed, &means);
 	assert_int_equal(verdicts[VERDICT_SAMPLES].answer, VERDICT_NO);
 	assert_int_equal(verdicts[VERDICT_CALLS].answer, VERDICT_NO);
+}
+
+/* C code in it calls functions of libraries as any other; its own code has frame pointers. */
+static void built_by_go(void **state)
+{
+	struct binary b = usual();
+
+	(void)state;
+	b.elf.go = true;
+	expect_verdict(&b, VERDICT_CAPTURE, VERDICT_NO, "Go");
+	expect_verdict(&b, VERDICT_CALLS, VERDICT_PARTLY, "what was C calls 3 functions");
+	expect_verdict(&b, VERDICT_SAMPLES, VERDICT_YES, "by frame pointers");
+	b.elf.interpreter[0] = '\0';
+	expect_verdict(&b, VERDICT_CALLS, VERDICT_NO, "is static");
 }
 
 static void another_machine(void **state)
@@ -174,6 +199,7 @@ int main(void)
 		cmocka_unit_test(instrumented),
 		cmocka_unit_test(what_does_not_start),
 		cmocka_unit_test(what_hark_and_kernel_have),
+		cmocka_unit_test(built_by_go),
 		cmocka_unit_test(another_machine),
 	};
 
