@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -81,7 +82,8 @@ static bool captured_socket(int fd, unsigned state, int flags)
 	int type;
 	socklen_t size = sizeof type;
 
-	if (!capture_is(state) || (flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE)))
+	if (!capture_is(state) || shim.sandboxed ||
+	    (flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE)))
 		return false;
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0; /* ENOTSOCK is the kernel's, too */
 }
@@ -145,14 +147,31 @@ HOOKED int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 	return REAL(sendmmsg)(fd, messages, count, flags);
 }
 
-/* The kernel would copy from one descriptor to the other: we read what it would have read. */
-static ssize_t copy_from(int in, off_t *offset, int out, unsigned state, size_t count)
+/* ---- copies inside of the kernel: we read what it would have read ------------------------------- */
+
+static bool waits(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct timespec now = { 0 };
+
+	return sysio_call(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0, 0) == 0;
+}
+
+/* From a pipe, what is in it: it is waited for before the first byte only, and not even then where the
+ * program does not want it. */
+static ssize_t copy_from(int in, off_t *offset, int out, unsigned state, size_t count, bool wait)
 {
 	char some[1024];
 	size_t done = 0;
 
 	while (done < count) {
 		size_t want = count - done < sizeof some ? count - done : sizeof some;
+		if (!wait && waits(in)) {
+			if (done)
+				return (ssize_t)done;
+			errno = EAGAIN;
+			return -1;
+		}
 		ssize_t n = offset ? pread(in, some, want, *offset) : read(in, some, want);
 		if (n <= 0)
 			return done ? (ssize_t)done : n;
@@ -162,26 +181,39 @@ static ssize_t copy_from(int in, off_t *offset, int out, unsigned state, size_t 
 		if (capture_write(out, state, &part, 1) < 0)
 			return done ? (ssize_t)done : -1;
 		done += (size_t)n;
-		if ((size_t)n < want)
-			break;
+		wait = false;
 	}
 	return (ssize_t)done;
 }
 
-/* Pages of one file are not put behind another: refused, but for a pipe. */
-static bool appends(int fd)
+/* Whether it goes to a file that we capture, by pages that can be taken; whatever else is asked is for
+ * the kernel to judge, and behind a filter we may not even look. */
+static bool takes_pages(int out, unsigned state, const off_t *offset, unsigned flags)
 {
+	const unsigned known = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
 	struct stat st;
-	long flags = sysio_call(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
 
-	return flags > 0 && flags & O_APPEND && sysio_fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode);
+	if (!capture_is(state) || shim.sandboxed || flags & ~known ||
+	    (offset && memory_readable(offset, sizeof *offset) < sizeof *offset))
+		return false;
+	/* Pages of one file are not put behind another: refused, but for a pipe. */
+	long status = sysio_call(SYS_fcntl, out, F_GETFL, 0, 0, 0, 0);
+	return !(status > 0 && status & O_APPEND && sysio_fstat(out, &st) == 0 &&
+		 !S_ISFIFO(st.st_mode));
+}
+
+/* A file with pages, which those of /proc do not have. */
+static bool has_pages(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_size > 0;
 }
 
 HOOKED ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 {
+	struct stat from;
 	unsigned state = capture_state(out);
-	if (capture_is(state) && !appends(out))
-		return copy_from(in, offset, out, state, count);
+	if (takes_pages(out, state, offset, 0) && sysio_fstat(in, &from) == 0 && has_pages(&from))
+		return copy_from(in, offset, out, state, count, true);
 	capture_pass(state);
 	return REAL(sendfile)(out, in, offset, count);
 }
@@ -192,10 +224,10 @@ HOOKED ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
 {
 	struct stat from, to;
 	unsigned state = capture_state(out);
-	if (capture_is(state) && !out_offset && sysio_fstat(in, &from) == 0 &&
-	    sysio_fstat(out, &to) == 0 &&
-	    (S_ISFIFO(from.st_mode) ? !in_offset : S_ISFIFO(to.st_mode)) && !appends(out))
-		return copy_from(in, in_offset, out, state, count);
+	if (takes_pages(out, state, in_offset, flags) && !out_offset &&
+	    sysio_fstat(in, &from) == 0 && sysio_fstat(out, &to) == 0 &&
+	    (S_ISFIFO(from.st_mode) ? !in_offset : has_pages(&from) && S_ISFIFO(to.st_mode)))
+		return copy_from(in, in_offset, out, state, count, !(flags & SPLICE_F_NONBLOCK));
 	capture_pass(state);
 	return REAL(splice)(in, in_offset, out, out_offset, count, flags);
 }
@@ -204,7 +236,8 @@ HOOKED ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned 
 {
 	struct stat st;
 	unsigned state = capture_state(fd);
-	if (capture_is(state) && sysio_fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	if (takes_pages(fd, state, NULL, flags) && sysio_fstat(fd, &st) == 0 &&
+	    S_ISFIFO(st.st_mode) &&
 	    captured_vector(state, iov, (int)(count > INT_MAX ? INT_MAX : count)))
 		return capture_write(fd, state, iov, (unsigned)count);
 	capture_pass(state);

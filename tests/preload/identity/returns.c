@@ -286,6 +286,45 @@ static void say_data_in_place(void)
 	SAW(fprintf(stderr, "data by fprintf\n"));
 }
 
+static int piped(size_t bytes)
+{
+	static char some[8192];
+	int ends[2];
+
+	memset(some, 'p', sizeof(some));
+	if (pipe(ends) || write(ends[1], some, bytes) != (ssize_t)bytes)
+		give_up("pipe");
+	return ends[0]; /* the other end stays open: nothing says that there is no more */
+}
+
+/* What the kernel copies from one descriptor to the other, or refuses to. */
+static void say_copies(void)
+{
+	int fd = memfd_create("some", 0), ends[2];
+	off_t at = -1, behind = 9000;
+
+	alarm(10); /* for who waits for more than there is */
+	if (ftruncate(fd, 8192) || pipe(ends))
+		give_up("files");
+	for (size_t bytes = 1024; bytes <= 4096; bytes *= 4)
+		SAW(splice(piped(bytes), NULL, 2, NULL, 8192, 0));
+	SAW(splice(piped(1024), NULL, 2, NULL, 8192, SPLICE_F_NONBLOCK));
+	SAW(splice(ends[0], NULL, 2, NULL, 10, SPLICE_F_NONBLOCK));
+	SAW(splice(piped(10), NULL, 2, NULL, 10, 0x100));
+	SAW(splice(piped(10), &at, 2, NULL, 10, 0));
+	SAW(splice(fd, nowhere, 2, NULL, 10, 0));
+	SAW(splice(-1, NULL, 2, NULL, 10, 0));
+	SAW(vmsplice(2, &(struct iovec){ (void *)"x", 1 }, 1, 0x100));
+	SAW(sendfile(2, fd, nowhere, 10));
+	SAW(sendfile(2, fd, &at, 10));
+	SAW(sendfile(2, fd, &behind, 10));
+	SAW(sendfile(2, piped(10), NULL, 10));
+	SAW(sendfile(2, open("/", O_RDONLY), NULL, 10));
+	SAW(sendfile(2, open("/proc/self/stat", O_RDONLY), NULL, 10));
+	SAW(sendfile(2, fd, NULL, 100));
+	SAW(lseek(fd, 0, SEEK_CUR));
+}
+
 static const struct test_case cases[] = {
 	CASE(counts, "file pipe tty socket"),
 	CASE(nothing, "file pipe tty socket"),
@@ -302,6 +341,7 @@ static const struct test_case cases[] = {
 	CASE(plain_syscall, "file pipe closed readonly broken"),
 	CASE(sigpipe, "pipe broken"),
 	CASE(pwrite, "pipe tty socket"),
+	CASE(copies, "file pipe socket"),
 	CASE(data_in_place, "closed"),
 };
 
