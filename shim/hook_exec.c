@@ -109,6 +109,15 @@ static bool out_of_reach(void)
 	       sysio_call(SYS_faccessat, AT_FDCWD, (long)control, R_OK | W_OK, 0, 0, 0) != 0;
 }
 
+/* As much of a string as is looked at. What the kernel would not read is left to it: EFAULT. */
+static bool sound(const char *entry)
+{
+	enum { MOST = sizeof "HARK_DISABLE=1" };
+	size_t readable = memory_readable(entry, MOST);
+
+	return readable == MOST || memchr(entry, 0, readable);
+}
+
 /* Whether the environment has to be changed. */
 static bool look(char *const *envp, bool foreign, struct carried *c)
 {
@@ -116,8 +125,14 @@ static bool look(char *const *envp, bool foreign, struct carried *c)
 	if (!hears())
 		return false;
 	bool fds = false;
-	for (; envp && envp[c->count]; c->count++) {
+	for (; envp; c->count++) {
+		if (memory_readable(&envp[c->count], sizeof *envp) < sizeof *envp)
+			return false;
 		const char *entry = envp[c->count];
+		if (!entry)
+			break;
+		if (!sound(entry))
+			return false;
 		if (starts(entry, "LD_PRELOAD="))
 			c->preload = entry + strlen("LD_PRELOAD=");
 		else if (starts(entry, "HARK_SESSION="))
@@ -220,6 +235,7 @@ static void announce(const char *path)
 
 /* On the caller's stack, so a macro: alloca() belongs to the function that calls it. */
 #define CARRY(path, envp, is_foreign)                                                             \
+	char *const *const given = (envp);                                                        \
 	struct carried carried;                                                                   \
 	if (look((envp), hears() && (out_of_reach() || (is_foreign)), &carried)) {                \
 		char **entries = alloca((carried.count + 4) * sizeof *entries);                   \
@@ -233,43 +249,55 @@ static void announce(const char *path)
 	hook_exec_settle();                                                                       \
 	errno = saved
 
+/* Where our entries are what makes it too long, it is started without them. */
+#define CARRIED(failed, call)                                                                     \
+	int result = (call);                                                                      \
+	if (__builtin_expect((failed) == E2BIG && envp != given, 0)) {                            \
+		envp = given;                                                                     \
+		errno = saved;                                                                    \
+		result = (call);                                                                  \
+	}                                                                                         \
+	return result
+#define EXECUTED(call) CARRIED(result == 0 ? 0 : errno, call)
+#define SPAWNED(call) CARRIED(result, call)
+
 HOOKED int execve(const char *path, char *const argv[], char *const envp[])
 {
 	CARRY(path, envp, foreign_file(AT_FDCWD, path));
-	return REAL(execve)(path, argv, envp);
+	EXECUTED(REAL(execve)(path, argv, envp));
 }
 
 HOOKED int execv(const char *path, char *const argv[])
 {
 	char *const *envp = environ;
 	CARRY(path, envp, foreign_file(AT_FDCWD, path));
-	return REAL(execve)(path, argv, envp);
+	EXECUTED(REAL(execve)(path, argv, envp));
 }
 
 HOOKED int execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	CARRY(file, envp, foreign_command(file));
-	return REAL(execvpe)(file, argv, envp);
+	EXECUTED(REAL(execvpe)(file, argv, envp));
 }
 
 HOOKED int execvp(const char *file, char *const argv[])
 {
 	char *const *envp = environ;
 	CARRY(file, envp, foreign_command(file));
-	return REAL(execvpe)(file, argv, envp);
+	EXECUTED(REAL(execvpe)(file, argv, envp));
 }
 
 HOOKED int fexecve(int fd, char *const argv[], char *const envp[])
 {
 	CARRY(NULL, envp, foreign_file(fd, ""));
-	return REAL(fexecve)(fd, argv, envp);
+	EXECUTED(REAL(fexecve)(fd, argv, envp));
 }
 
 HOOKED int execveat(int directory, const char *path, char *const argv[], char *const envp[],
 		    int flags)
 {
 	CARRY(directory == AT_FDCWD ? path : NULL, envp, foreign_file(directory, path));
-	return REAL(execveat)(directory, path, argv, envp, flags);
+	EXECUTED(REAL(execveat)(directory, path, argv, envp, flags));
 }
 
 /* execl and its kin: the list becomes an array, the environment may stand behind it. */
@@ -321,14 +349,14 @@ HOOKED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 		       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
 	CARRY(path, envp, foreign_file(AT_FDCWD, path));
-	return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
+	SPAWNED(REAL(posix_spawn)(pid, path, actions, attributes, argv, envp));
 }
 
 HOOKED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
 	CARRY(file, envp, foreign_command(file));
-	return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
+	SPAWNED(REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp));
 }
 
 /* ---- libc's own children, which get `environ` ---------------------------------------------------- */

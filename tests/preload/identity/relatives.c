@@ -252,6 +252,50 @@ static void say_exec_swapped(void)
 	execv(argv[0], argv);
 }
 
+enum { PART = 100000, PARTS = 40 };
+static char *long_environment[PARTS + 1];
+
+/* Parts of so many bytes altogether. */
+static char **environment_of(size_t bytes)
+{
+	static char text[PARTS][PART + 1];
+	size_t nr = 0;
+
+	for (; bytes && nr < PARTS; nr++) {
+		size_t some = bytes < PART ? bytes : PART;
+		memset(text[nr], 'x', some);
+		text[nr][some] = 0;
+		long_environment[nr] = text[nr];
+		bytes -= some;
+	}
+	long_environment[nr] = NULL;
+	return long_environment;
+}
+
+/* The longest environment that the kernel takes: it is taken, though ours finds no room in it. */
+static void say_exec_longest(void)
+{
+	static char *argv[] = { (char *)"true", NULL };
+	size_t low = 0, high = (size_t)PART * PARTS, middle;
+
+	while ((middle = (low + high) / 2) != low) {
+		char **environment = environment_of(middle);
+		int status = -1;
+		pid_t pid = vfork();
+		if (pid == 0)
+			_exit(raw_syscall3(SYS_execve, (long)"/bin/true", (long)argv,
+					   (long)environment) == -E2BIG ? 7 : 8);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || (status && WEXITSTATUS(status) != 7))
+			give_up("looking for the longest");
+		*(status ? &high : &low) = middle;
+	}
+	pid_t pid;
+	state("spawned %d", posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environment_of(low)));
+	reap(pid);
+	execve("/bin/true", argv, environment_of(low));
+	state("refused: %d", errno);
+}
+
 static const struct test_case cases[] = {
 	CASE(speak, ""),
 	CASE(close_on_exec, ""),
@@ -267,6 +311,7 @@ static const struct test_case cases[] = {
 	CASE(exec_redirected, ""),
 	CASE(exec_duplicate, ""),
 	CASE(exec_swapped, "quiet"),
+	CASE(exec_longest, "quiet"),
 	CASE(speak_5, "helper"),
 };
 

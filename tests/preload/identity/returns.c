@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -325,6 +326,25 @@ static void say_copies(void)
 	SAW(lseek(fd, 0, SEEK_CUR));
 }
 
+/* Environments that the kernel refuses to read. */
+static void say_bad_environments(void)
+{
+	char *const argv[] = { (char *)"true", NULL };
+	char *const bad[] = { (char *)"A=1", nowhere, NULL };
+	char *last = pages() + 4096;
+	pid_t pid;
+
+	strcpy(last - 4, "B=2");
+	char *const sound[] = { last - 4, NULL };
+	SAW(execve("/bin/true", argv, nowhere));
+	SAW(execve("/bin/true", argv, bad));
+	SAW(execve("/bin/true", argv, (char **)last));
+	SAW(execve("/nonexistent", argv, sound));
+	SAW(execve(nowhere, argv, sound));
+	SAW(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, nowhere));
+	SAW(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, bad));
+}
+
 static const struct test_case cases[] = {
 	CASE(counts, "file pipe tty socket"),
 	CASE(nothing, "file pipe tty socket"),
@@ -342,6 +362,7 @@ static const struct test_case cases[] = {
 	CASE(sigpipe, "pipe broken"),
 	CASE(pwrite, "pipe tty socket"),
 	CASE(copies, "file pipe socket"),
+	CASE(bad_environments, "pipe"),
 	CASE(data_in_place, "closed"),
 };
 
