@@ -157,6 +157,18 @@ HOOKED int daemon(int nochdir, int noclose)
 	return result;
 }
 
+/* libc's own login_tty() is called inside. */
+HOOKED int forkpty(int *master, char *name, const struct termios *settings,
+		   const struct winsize *size)
+{
+	int result = REAL(forkpty)(master, name, settings, size);
+	for (int fd = 0; fd < 3 && result == 0; fd++)
+		capture_created(fd);
+	if (result > 0)
+		capture_created(*master);
+	return result;
+}
+
 HOOKED int login_tty(int fd)
 {
 	int result = REAL(login_tty)(fd);

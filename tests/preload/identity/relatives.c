@@ -8,6 +8,7 @@
 #include "tests/preload/case.h"
 
 #include <fcntl.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -252,6 +253,27 @@ static void say_exec_swapped(void)
 	execv(argv[0], argv);
 }
 
+/* Its descriptor 2 is another terminal before it does anything. */
+static void say_forkpty(void)
+{
+	char came[1000];
+	size_t length = 0;
+	int master;
+	pid_t pid = forkpty(&master, NULL, NULL, NULL);
+
+	if (pid == 0) {
+		say("the child's, on its terminal");
+		_exit(0);
+	}
+	for (ssize_t n; (n = read(master, came + length, sizeof(came) - 1 - length)) > 0;)
+		length += (size_t)n;
+	came[length] = 0;
+	for (char *line = strtok(came, "\r\n"); line; line = strtok(NULL, "\r\n"))
+		state("came: %s", line);
+	reap(pid);
+	say("the parent's");
+}
+
 enum { PART = 100000, PARTS = 40 };
 static char *long_environment[PARTS + 1];
 
@@ -311,6 +333,7 @@ static const struct test_case cases[] = {
 	CASE(exec_redirected, ""),
 	CASE(exec_duplicate, ""),
 	CASE(exec_swapped, "quiet"),
+	CASE(forkpty, ""),
 	CASE(exec_longest, "quiet"),
 	CASE(speak_5, "helper"),
 };
