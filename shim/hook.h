@@ -19,6 +19,8 @@ bool hook_abort_is_hidden(void);
 	/* whether the handler of SIGABRT is ours, and the program believes that there is none */
 void hook_abort_yield(void);
 	/* it has one of its own now */
+bool hook_abort_stand_down(void);
+	/* Takes our handler away, if it is there. Whether it did; hook_abort() puts it back. */
 bool hook_stdio_pending(void);
 	/* Whether a stream still holds something that will be captured when it is flushed. */
 void hook_exit_settle(void);

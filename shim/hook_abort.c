@@ -4,7 +4,8 @@
  * They are written by a system call deep inside libc, below every hook, and then the process dies of
  * SIGABRT. libc leaves them in __abort_msg for debuggers. While the program has not asked for
  * SIGABRT itself, a handler of ours reads them there, reports, and lets the signal do what it would
- * have done. The program sees the default disposition: sigaction() and signal() say so.
+ * have done. The program sees the default disposition: sigaction() and signal() say so. Behind a seccomp
+ * filter there is none, since its system calls may be the end of the process: another end.
  */
 #include <assert.h>
 #include <dlfcn.h>
@@ -101,9 +102,24 @@ void hook_abort(void)
 		atomic_store(&ours, 1);
 }
 
+/* Libc may have replaced it without a hook, and a vfork child has dispositions of its own: the kernel
+ * knows. */
 bool hook_abort_is_hidden(void)
 {
-	return atomic_load(&ours);
+	struct sigaction now;
+
+	return atomic_load(&ours) && REAL(sigaction)(SIGABRT, NULL, &now) == 0 &&
+	       now.sa_handler == on_abort;
+}
+
+bool hook_abort_stand_down(void)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+
+	if (!hook_abort_is_hidden() || REAL(sigaction)(SIGABRT, &standard, NULL) != 0)
+		return false;
+	hook_abort_yield();
+	return true;
 }
 
 void hook_abort_yield(void)

@@ -22,7 +22,7 @@
 /* ---- sandboxes ----------------------------------------------------------------------------------- */
 
 struct before {
-	bool changed, no_calls;
+	bool changed, no_calls, abort;
 };
 
 /* The collector polls until all who said so have ended. */
@@ -45,6 +45,7 @@ static struct before enter_sandbox(void)
 	if (!shim_listening() || shim.sandboxed || thread_borrows())
 		return before;
 	struct control *c = shim.session.control;
+	before.abort = hook_abort_stand_down();
 	sample_stop("it installs a seccomp filter"); /* a signal's return is a system call, too */
 	thread_know();
 	for (unsigned i = 0; i < shim.chosen_count; i++)
@@ -90,6 +91,8 @@ static void leave_sandbox(struct before before)
 		return;
 	shim.sandboxed = false;
 	shim.policy.no_calls = before.no_calls;
+	if (before.abort)
+		hook_abort();
 	atomic_fetch_sub(&shim.session.control->polled, 1);
 	if (!before.no_calls)
 		announce(false);

@@ -27,7 +27,7 @@ static void prepare(int number)
 
 static void yield(int number)
 {
-	if (number == SIGABRT)
+	if (number == SIGABRT && !thread_borrows())
 		hook_abort_yield();
 }
 
@@ -77,6 +77,21 @@ HOOKED sighandler_t __sysv_signal(int number, sighandler_t handler)
 	return set(number, handler, REAL(__sysv_signal));
 }
 HOOKED_AS(sysv_signal, __sysv_signal);
+
+/* Also puts the signal into the mask, or takes it out: not to be passed over. */
+HOOKED sighandler_t sigset(int number, sighandler_t handler)
+{
+	bool hidden = is_hidden(number);
+
+	if (hidden)
+		prepare(number);
+	sighandler_t before = REAL(sigset)(number, handler);
+	if (!hidden || before == SIG_ERR || before == SIG_HOLD)
+		return before;
+	if (handler != SIG_HOLD)
+		yield(number);
+	return SIG_DFL;
+}
 
 /* What gcc -pg links in, and who does the same by hand: libc takes the signal below our hooks. */
 HOOKED void __monstartup(unsigned long low, unsigned long high)

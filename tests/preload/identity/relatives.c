@@ -274,6 +274,43 @@ static void say_forkpty(void)
 	say("the parent's");
 }
 
+static void state_of_abort(void)
+{
+	struct sigaction now;
+
+	sigaction(SIGABRT, NULL, &now);
+	state("SIGABRT: default %d, ignored %d, flags %x", now.sa_handler == SIG_DFL,
+	      now.sa_handler == SIG_IGN, (unsigned)now.sa_flags);
+}
+
+/* Who takes the signal in a vfork child has not taken it from the parent. */
+static void say_vfork_ignores_abort(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		signal(SIGABRT, SIG_IGN);
+		state_of_abort();
+		_exit(0);
+	}
+	reap(pid);
+	state_of_abort();
+}
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+/* Ways to take it that are older, or inside of libc. */
+static void say_older_ways_with_abort(void)
+{
+	state("held: was default %d", sigset(SIGABRT, SIG_HOLD) == SIG_DFL);
+	state_of_abort();
+	state("was held %d", sigset(SIGABRT, SIG_DFL) == SIG_HOLD);
+	state_of_abort();
+	state("%d", sigignore(SIGABRT));
+	state_of_abort();
+	state("was ignored %d", signal(SIGABRT, SIG_DFL) == SIG_IGN);
+	state_of_abort();
+}
+
 enum { PART = 100000, PARTS = 40 };
 static char *long_environment[PARTS + 1];
 
@@ -334,6 +371,8 @@ static const struct test_case cases[] = {
 	CASE(exec_duplicate, ""),
 	CASE(exec_swapped, "quiet"),
 	CASE(forkpty, ""),
+	CASE(vfork_ignores_abort, "quiet"),
+	CASE(older_ways_with_abort, "quiet"),
 	CASE(exec_longest, "quiet"),
 	CASE(speak_5, "helper"),
 };

@@ -21,6 +21,8 @@ static struct sock_filter filter[] = {
 	LOAD(offsetof(struct seccomp_data, nr)),
 	ALLOW_IF(SYS_write), ALLOW_IF(SYS_read), ALLOW_IF(SYS_exit_group),
 	ALLOW_IF(SYS_rt_sigreturn),
+	/* what abort() does until it is dead */
+	ALLOW_IF(SYS_rt_sigprocmask), ALLOW_IF(SYS_getpid), ALLOW_IF(SYS_gettid), ALLOW_IF(SYS_tgkill),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 static struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
@@ -58,9 +60,26 @@ static void say_by_seccomp(void)
 	behind((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
+static void say_aborts(void)
+{
+	char c;
+
+	prepare();
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		give_up("a filter");
+	for (int i = 0; i < 1000; i++)
+		if (write(2, "behind the filter\n", 18) != 18)
+			_exit(3);
+	fputs("by stdio\n", stderr);
+	if (read(0, &c, 1) == 0)
+		abort();
+	_exit(4);
+}
+
 static const struct test_case cases[] = {
 	CASE(by_prctl, ""),
 	CASE(by_seccomp, ""),
+	CASE(aborts, ""),
 };
 
 CASES_MAIN(cases)
