@@ -141,6 +141,13 @@ void capture_closed(int fd)
 	capture_created(fd);
 }
 
+void capture_shut(int fd)
+{
+	if (fd >= 0 && (unsigned)fd < SHIM_FDS && ours(atomic_load(&shim.fds[fd])) &&
+	    !(shim_listening() && thread_borrows()))
+		remember(fd, FD_PASS);
+}
+
 void capture_copied(int from, int to)
 {
 	if (!shim_listening() || from < 0 || to < 0 || from == to)

@@ -440,14 +440,6 @@ HOOKED int munmap(void *at, size_t bytes)
 	return result;
 }
 
-HOOKED int ftruncate(int fd, off_t length)
-{
-	int result = REAL(ftruncate)(fd, length);
-	memory_changed();
-	return result;
-}
-HOOKED_AS(ftruncate64, ftruncate);
-
 HOOKED int truncate(const char *path, off_t length)
 {
 	int result = REAL(truncate)(path, length);

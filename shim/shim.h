@@ -127,6 +127,8 @@ void capture_begin(void);
 void capture_created(int fd);
 	/* A call has returned this descriptor as new. */
 void capture_closed(int fd);
+void capture_shut(int fd);
+	/* It is a socket that takes no more. */
 void capture_copied(int from, int to);
 void capture_opened(int fd, const char *path, int flags);
 	/* as capture_created(), and looks whether path:GLOB wants it */

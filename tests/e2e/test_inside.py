@@ -16,6 +16,7 @@ import harness
 
 CLEARED = harness.build("../e2e/guests/cleared.c")
 LONG = harness.build("../e2e/guests/long.c")
+LOOKS = harness.build("../e2e/guests/looks.c")
 ORDERS = harness.build("../e2e/guests/orders.c")
 SHIM = os.path.join(harness.BUILD, "libhark-preload.so")
 INIT = harness.build("../e2e/guests/init.c")
@@ -81,7 +82,7 @@ def the_first_of_a_namespace(home, expect):
         shutil.rmtree(home.runtime)  # the collector ended with the namespace
 
 
-def arrived(home, argv, kind):
+def arrived(home, argv, kind, stdout=None):
     """What came to its descriptor 2, of that kind."""
     path = os.path.join(home.top, "stderr")
     if kind == "pipe":
@@ -93,8 +94,8 @@ def arrived(home, argv, kind):
     else:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (os.O_APPEND if kind == "append" else 0)
         stderr, ours = os.open(path, flags), None
-    done = subprocess.run(argv, env=home.env(), cwd=home.top, stderr=stderr, timeout=cli.LIMIT,
-                          check=True)
+    done = subprocess.run(argv, env=home.env(), cwd=home.top, stdout=stdout, stderr=stderr,
+                          timeout=cli.LIMIT, check=True)
     if kind == "pipe":
         return done.stderr
     os.close(stderr)
@@ -116,6 +117,22 @@ def order_of_what_passes(home, expect):
         expect(native == under, f"{kind}: {len(native)} lines, {len(under)} came; different at "
                f"{at}: {native[at - 1:at + 3] if at else native[-3:]}, "
                f"came {under[at - 1:at + 3] if at else under[-3:]}")
+
+
+@cli.case
+def what_looks_at_the_file(home, expect):
+    """Who asks for its length, moves in it, cuts it or ends it finds there what was said before."""
+    found = os.path.join(home.top, "found")
+    for kind in "file", "append", "socket", "pipe":
+        runs = []
+        for way in [], [cli.HARK, "run", "--"]:
+            with open(found, "wb") as stdout:
+                came = arrived(home, [*way, LOOKS], kind, stdout=stdout)
+            with open(found, encoding="ascii") as file:
+                runs.append((came.decode().splitlines(), file.read().splitlines()))
+        expect(runs[0][0] and runs[0][1], f"{kind}: natively nothing")
+        for what, native, under in zip(("arrived", "found"), *runs):
+            expect.same(under, native, f"{kind}: {what}")
 
 
 @cli.case
