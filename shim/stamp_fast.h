@@ -45,6 +45,8 @@ static inline uint8_t *stamp_take(struct stamp *s, uintptr_t bytes, bool counter
 	if (LIKELY(at < s->end && *now >> STAMP_EPOCH_BITS == s->epoch &&
 		   *(uint8_t *volatile *)&s->at == at + bytes))
 		return at;
+	/* Unless somebody took what is behind it: a window with a hole would not be used again. */
+	solo_give(&s->at, at + bytes, at);
 	return NULL;
 }
 

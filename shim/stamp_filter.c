@@ -44,6 +44,7 @@ static inline uint8_t *take(struct stamp *s, uintptr_t bytes, uint64_t *now)
 	if (at < s->end && *now >> STAMP_EPOCH_BITS == s->epoch &&
 	    *(uint8_t *volatile *)&s->at == at + bytes)
 		return at;
+	solo_give(&s->at, at + bytes, at); /* as in stamp_fast.h */
 	return NULL;
 }
 

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -195,6 +196,19 @@ def killed_anywhere(home, expect):
         for thread in trace.threads.values():
             still_open = [row[1] for row in trace.walk(thread) if row[2] == "entry"]
             expect.same(still_open[:1], ["forever"], f"turn {turn}: died inside")
+
+
+@cli.case
+def late_calls_leave_no_hole(home, expect):
+    """What comes late has a record of the whole time before it, and left no room behind: a window with a hole is
+    not used again."""
+    _, counted, trace = stamped(home, guest(), "late")
+    expect.same(trace.calls(), counted, "calls")
+    with open(os.path.join(home.top, "data", "image.1"), "rb") as file:
+        _, body = next(traces.segments(file.read()))
+    words = struct.unpack(f"<{len(body) // 4}I", body)
+    last = max(at for at, word in enumerate(words) if word)
+    expect.same(words[:last].count(0), 0, "words that nobody wrote")
 
 
 @cli.case

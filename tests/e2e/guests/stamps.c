@@ -344,6 +344,13 @@ OWN static void sandboxed(void)
 	syscall(SYS_exit, 0);
 }
 
+/* Longer than short records can tell of time. */
+OWN static void nap(void)
+{
+	COUNT();
+	usleep(300000);
+}
+
 /* From the first call on: a machine that has better to do gets to it late. */
 PLAIN static void *kill_us(void *argument)
 {
@@ -404,6 +411,8 @@ PLAIN int main(int argc, char **argv)
 		killed_after((unsigned)atoi(argv[3]));
 	else if (strcmp(which, "exit") == 0)
 		fib(10), _exit(3);
+	else if (strcmp(which, "late") == 0)
+		fib(3), nap(), usleep(300000), fib(3);
 	else if (strcmp(which, "many") == 0)
 		fib(23);
 	else
