@@ -56,9 +56,20 @@ static bool image_exited(struct calls *calls, const struct trace_image *image)
 	return *known == EXITED_YES;
 }
 
+/* In another mode, since `hark set`: that is another thread of the trace. */
+static bool went_on(const struct trace_dir *dir, const struct trace_thread *thread)
+{
+	const struct trace_thread *end = dir->threads + dir->thread_count;
+
+	for (const struct trace_thread *t = thread + 1; t < end && t->image == thread->image; t++)
+		if (t->tid == thread->tid && !t->sampled && !thread->sampled)
+			return true;
+	return false;
+}
+
 bool calls_killed(struct calls *calls, const struct trace_thread *thread)
 {
-	return !image_exited(calls, thread->image) &&
+	return !image_exited(calls, thread->image) && !went_on(calls->dir, thread) &&
 	       !trace_dir_runs(calls->dir, thread->image, thread->tid);
 }
 
@@ -75,6 +86,8 @@ enum call_end calls_fate(struct walk *walk)
 	     walk->last_detail != 0))
 		return CALL_OPEN; /* it went on, unrecorded */
 	if (stack && stack->top == &stack->base && walk->stacks.count == 1)
+		return CALL_OPEN;
+	if (went_on(walk->calls->dir, walk->thread))
 		return CALL_OPEN;
 	if (image_exited(walk->calls, walk->thread->image))
 		return CALL_EXITED;

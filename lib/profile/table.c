@@ -99,7 +99,12 @@ static inline struct tally *find(struct table *table, const struct function *fun
 
 static inline void count_thread(struct tally *tally, const struct trace_thread *thread)
 {
-	tally->row.threads += tally->thread != thread;
+	const struct trace_thread *before = tally->thread;
+
+	/* who went on in another mode (`hark set`) is the same */
+	if (before != thread)
+		tally->row.threads += !before || before->image != thread->image ||
+				      before->tid != thread->tid;
 	tally->thread = thread;
 }
 

@@ -144,6 +144,26 @@ def where_it_died(home, expect):
 
 
 @cli.case
+def dies_once_in_whatever_mode(home, expect):
+    """Who goes on in another mode, since `hark set`, has not died there, and is one thread."""
+    program = compiled(home.top, "stamps.c", "stamps")
+    ledger = os.path.join(home.top, "ledger")
+    child = home.start("run", "--stamp", "trace", program, "forever", ledger)
+    for mode in "flight", "profile", "trace", None:
+        before = counts_in(ledger).get("fib", 0) if os.path.exists(ledger) else 0
+        cli.wait_for(lambda least=before: os.path.exists(ledger) and os.path.getsize(ledger) and
+                     counts_in(ledger).get("fib", 0) > least + 100000)
+        if mode:
+            expect.same(home.run("set", str(child.pid), f"stamp={mode}").returncode, 0, mode)
+    child.kill()
+    child.wait(cli.LIMIT)
+    done = home.run("report", "--format", "json")
+    expect.same(done.stderr.count("died inside"), 1, done.stderr)
+    threads = {row["threads"] for row in map(json.loads, done.stdout.splitlines())}
+    expect.same(threads, {1}, "threads")
+
+
+@cli.case
 def a_torn_end_is_told(home, expect):
     program = compiled(home.top, "stamps.c", "stamps")
     record(home, program, "fib")
