@@ -255,6 +255,18 @@ static void tell_filtered(const struct reading *reading)
 			strerror(dir->unfiltered_error));
 }
 
+/* Most often, the program was built again since. */
+static void tell_nameless(const struct reading *reading)
+{
+	unsigned files = 0;
+	const char *why = reading->calls ? calls_trouble(reading->calls, &files) : NULL;
+
+	if (files > 1)
+		cli_say("some functions have no names, those of %u files; of the first: %s", files, why);
+	else if (files)
+		cli_say("some functions have no names: %s", why);
+}
+
 void reading_tell(struct reading *reading, FILE *deaths)
 {
 	const struct trace_dir *dir = &reading->dir;
@@ -267,6 +279,7 @@ void reading_tell(struct reading *reading, FILE *deaths)
 	if (deaths)
 		fflush(deaths);
 	tell_filtered(reading);
+	tell_nameless(reading);
 	for (unsigned i = 0; i < TRACE_GAPS; i++) {
 		if (!reading->gaps[i].places)
 			continue;

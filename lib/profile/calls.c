@@ -60,6 +60,11 @@ const struct function *calls_function(const struct calls *calls, uint32_t number
 	return number < calls->names.count ? &calls->names.all[number]->function : NULL;
 }
 
+const char *calls_trouble(const struct calls *calls, unsigned *files)
+{
+	return names_trouble(&calls->names, files);
+}
+
 bool calls_wanted(const struct calls *calls, const struct trace_thread *thread)
 {
 	const struct calls_filter *f = &calls->filter;

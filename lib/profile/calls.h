@@ -110,5 +110,8 @@ const char *calls_method(const struct function *function);
 	/* in a word: entry, call, sample */
 uint32_t calls_function_count(const struct calls *calls);
 const struct function *calls_function(const struct calls *calls, uint32_t number);
+const char *calls_trouble(const struct calls *calls, unsigned *files);
+	/* Why functions of one file, the first, have offsets for names; NULL: there is none. files: how many
+	 * there are. The calls' own. */
 
 #endif

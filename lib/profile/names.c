@@ -23,6 +23,7 @@ struct names_file {
 	struct names_file *next;
 	const char *path, *build_id, *base_name; /* of the trace */
 	struct symbols *symbols;   /* NULL: not without memory, or nothing to read */
+	bool nameless;             /* a function has no name, and the symbols say why */
 };
 
 static int take_paths(struct names *names, const char *const *lists, bool never)
@@ -145,6 +146,20 @@ struct symbols *names_symbols(struct names *names, const char *path, const char 
 	struct names_file *file = find_file(names, path, build_id);
 
 	return file ? file->symbols : NULL;
+}
+
+const char *names_trouble(const struct names *names, unsigned *files)
+{
+	const char *why = NULL;
+
+	*files = 0;
+	for (const struct names_file *file = names->files; file; file = file->next) {
+		if (!file->nameless)
+			continue;
+		why = symbols_trouble(file->symbols);
+		++*files;
+	}
+	return why;
 }
 
 /* ---- functions --------------------------------------------------------------------------------- */
@@ -301,6 +316,7 @@ static struct named *intern(struct names *names, uint64_t where, uint64_t offset
 	if (image && image->sampled && (offset & SAMPLES_INLINED))
 		return intern_inlined(names, file, offset & ~SAMPLES_INLINED);
 	bool known = file->symbols && symbols_find(file->symbols, offset, &symbol);
+	file->nameless |= !known && file->symbols && symbols_trouble(file->symbols);
 	if (!known && file->path[0] == '[') { /* a name for what has no functions */
 		known = true;
 		symbol = (struct symbol){ .name = file->path, .linkage = file->path };

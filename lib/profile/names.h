@@ -49,6 +49,8 @@ struct named *names_slow(struct names *names, uint64_t where, uint64_t offset);
 
 struct symbols *names_symbols(struct names *names, const char *path, const char *build_id);
 	/* Of a file; NULL: there are none. The names' own. */
+const char *names_trouble(const struct names *names, unsigned *files);
+	/* as calls_trouble() */
 
 static inline uint64_t names_hash(uint64_t where, uint64_t offset)
 {

@@ -178,6 +178,21 @@ def a_torn_end_is_told(home, expect):
     expect(0 < got < sum(whole.values()), f"{got} calls")
 
 
+@cli.case
+def built_again_since(home, expect):
+    """Names are not taken from another file than ran, and it is said why there are none."""
+    program = compiled(home.top, "stamps.c", "stamps")
+    record(home, program, "fib")
+    os.replace(compiled(home.top, "stamps.c", "again", "-O1"), program)
+    done = home.run("report", "--format", "json")
+    rows = list(map(json.loads, done.stdout.splitlines()))
+    expect(len(rows) == 1 and rows[0]["function"].startswith("0x"), f"{rows}")
+    expect("have no names" in done.stderr and "is not the file that ran" in done.stderr, done.stderr)
+    os.unlink(program)
+    done = home.run("replay")
+    expect("have no names" in done.stderr and "No such file" in done.stderr, done.stderr)
+
+
 # ---- graph --------------------------------------------------------------------------------------
 
 @cli.case
