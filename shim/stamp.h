@@ -234,7 +234,7 @@ void stamp_profile_entered(struct stamp_frame *frame, uint64_t now);
 void stamp_profile_left(struct stamp_frame *frame, uint64_t now);
 	/* The call has ended; the frame is the innermost, or was a moment ago. */
 void stamp_profile_end(enum trace_end how);
-	/* The calls that are open have not died, if it does end. */
+	/* The calls that are open have not died, if it does end; by exit, they end now. */
 void stamp_profile_forget(void);
 	/* The thread begins anew: in a forked child, or in another's room. No call is open. */
 void stamp_profile_rename(void);

@@ -144,9 +144,14 @@ static struct profile *begin(struct stamp *s)
 void stamp_profile_end(enum trace_end how)
 {
 	struct profile *p = stamp.profile;
+	uint64_t now = stamp_now();
 
 	if (p && p->segment)
 		p->segment->end = how;
+	/* Who fails to exec goes on. */
+	for (struct stamp_frame *f = stamp.top; how == TRACE_END_EXIT && f > stamp.stack->frames; f--)
+		if (!f->hidden)
+			stamp_profile_left(f, now);
 }
 
 void stamp_profile_forget(void)

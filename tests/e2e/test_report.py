@@ -252,6 +252,19 @@ def a_profile_has_edges_alone(home, expect):
 # ---- diff ---------------------------------------------------------------------------------------
 
 @cli.case
+def a_profile_of_who_exits(home, expect):
+    """The calls that exit was called from took their time, too."""
+    program = compiled(home.top, "stamps.c", "stamps")
+    for way in "exit", "_exit", "quick_exit":
+        status, counted = record(home, program, "leaves", way, mode="profile")
+        expect.same((status, counted["leaves_by"]), (3, 1), way)
+        rows = {row["function"]: row for row in objects(home, expect, "report")}
+        expect.same(rows["leaves_by"]["calls"], 1, f"{way}: calls")
+        expect(rows["leaves_by"]["total_ns"] > rows["fib"]["total_ns"] > 0, f"{way}: {rows}")
+        expect(0 < rows["leaves_by"]["self_ns"] < rows["leaves_by"]["total_ns"], f"{way}: {rows}")
+
+
+@cli.case
 def what_changed(home, expect):
     program = compiled(home.top, "stamps.c", "stamps")
     _, before = record(home, program, "fib", data="a")

@@ -332,6 +332,13 @@ OWN static void forever(void)
 		fib(12);
 }
 
+OWN static void leaves_by(void (*way)(int))
+{
+	COUNT();
+	fib(15);
+	way(3);
+}
+
 /* From here on, any system call but read, write and exit is the end. */
 OWN static void sandboxed(void)
 {
@@ -413,6 +420,8 @@ PLAIN int main(int argc, char **argv)
 		fib(10), _exit(3);
 	else if (strcmp(which, "late") == 0)
 		fib(3), nap(), usleep(300000), fib(3);
+	else if (strcmp(which, "leaves") == 0)
+		leaves_by(strcmp(argv[3], "exit") == 0 ? exit : strcmp(argv[3], "_exit") == 0 ? _exit : quick_exit);
 	else if (strcmp(which, "many") == 0)
 		fib(23);
 	else
