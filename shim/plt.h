@@ -44,7 +44,7 @@ enum {
 	PLT_SHARES = 64, /* may begin a thread that has no memory of its own */
 	PLT_NEVER = 128, /* calls of it are left alone */
 	PLT_DEAD = 256,  /* its module was unloaded */
-	PLT_LEAVES = 512, /* calls may be left without returning */
+	PLT_LEAVES = 512, /* calls that are open may be left without returning */
 	PLT_ASKS = 1024, /* who calls it is an unwinder; without PLT_LOOKS: perhaps */
 	PLT_VALUES = 2048, /* arguments and result are recorded; above PLT_ROW_SHIFT: the row of calls.def */
 
@@ -54,8 +54,11 @@ enum {
 		      PLT_SHARES | PLT_LEAVES | PLT_ASKS,
 };
 
-/* With plt_frame.function: the result is to be recorded. No stub has this bit. */
+/* With plt_frame.function: the result is to be recorded; it may be left without returning, the program has
+ * said. No stub has these bits, so the fast half of an exit knows of neither. */
 #define PLT_TOLD ((uintptr_t)1)
+#define PLT_LEFT ((uintptr_t)2)
+#define PLT_MARKS (PLT_TOLD | PLT_LEFT)
 
 struct plt_function {
 	uintptr_t target;
@@ -70,7 +73,7 @@ _Static_assert(sizeof(struct plt_function) == 1 << PLT_FUNCTION_SHIFT, "as the c
 struct plt_frame {
 	uintptr_t slot;            /* where it stood when the function was called */
 	uintptr_t site;            /* the true one */
-	uintptr_t function;        /* its stub; with PLT_TOLD, perhaps */
+	uintptr_t function;        /* its stub; with PLT_MARKS, perhaps */
 #if defined(__aarch64__)
 	uintptr_t place;           /* plt_place_find() */
 #endif
@@ -88,7 +91,6 @@ struct plt_stack {
 	uint32_t room;
 	uintptr_t bare;            /* they have been put back, for who was called with this slot; 0: not */
 	unsigned near;             /* calls close to bare that may be made by him still */
-	bool leaves;               /* the program has said that it would leave some */
 	bool strays;               /* it has left some without a word */
 };
 

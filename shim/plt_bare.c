@@ -45,7 +45,7 @@ void plt_bare(struct plt_stack *k, uintptr_t slot, uint32_t flags)
 	uint64_t mask = plt_hold_signals();
 	plt_place_find(k, slot);
 	for (struct plt_frame *f = k->top; f > k->frames; f--)
-		if (!plt_put_back(k, f) && !k->bare && !k->leaves)
+		if (!plt_put_back(k, f) && !k->bare && !(f->function & PLT_LEFT))
 			plt_keep(k, f);
 	TESTPOINT(plt_bared);
 	if (k->bare < until || k->near)

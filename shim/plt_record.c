@@ -43,7 +43,7 @@ bool plt_record_entry(const struct plt_function *of, uintptr_t site, uintptr_t s
 
 void plt_record_exit(const struct plt_frame *f, uintptr_t slot, int error)
 {
-	uintptr_t function = f->function & ~PLT_TOLD, sp = plt_sp(slot), after = plt_after(false);
+	uintptr_t function = f->function & ~PLT_MARKS, sp = plt_sp(slot), after = plt_after(false);
 	struct stamp *s = &stamp;
 	bool done;
 

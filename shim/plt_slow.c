@@ -44,7 +44,7 @@ static bool copied; /* stacks are */
 
 void plt_set_limit(struct plt_stack *k)
 {
-	bool closed = k->bare || k->leaves || k->strays || !plt_exits;
+	bool closed = k->bare || k->strays || !plt_exits;
 
 	k->limit = k->frames + (closed ? 0 : k->room); /* closed: the next entry is for the slow half */
 }
@@ -132,7 +132,7 @@ bool plt_keep(struct plt_stack *k, const struct plt_frame *f)
 static bool drop(struct plt_stack *k)
 {
 	give_up(k, k->top);
-	if (!k->leaves && !plt_keep(k, k->top)) {
+	if (!(k->top->function & PLT_LEFT) && !plt_keep(k, k->top)) {
 		copied = true;
 		return false;
 	}
@@ -186,7 +186,7 @@ void plt_end(struct plt_stack *k)
 	k->top = k->limit = k->frames; /* the next entry is for the slow half */
 	k->bare = 0;
 	k->near = 0;
-	k->leaves = k->strays = false;
+	k->strays = false;
 	if (k->back) {
 		plt_owners[(k->back - (uintptr_t)plt_returns) / PLT_STUB] = &nobody;
 		k->back = 0;
@@ -254,7 +254,6 @@ static bool make_way(struct plt_stack *k, uintptr_t slot)
 		if (!drop(k))
 			return false;
 	}
-	k->leaves = false;
 	return true;
 }
 
@@ -273,7 +272,7 @@ static bool make_room(struct plt_stack *k, uintptr_t slot)
 }
 
 /* False: its exit will not be seen. */
-static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhaps */
+static bool take(uintptr_t slot, uintptr_t function) /* PLT_MARKS with it, perhaps */
 {
 	struct plt_stack *k = plt_now;
 	struct plt_frame stray;
@@ -297,6 +296,14 @@ static bool take(uintptr_t slot, uintptr_t function) /* PLT_TOLD with it, perhap
 
 /* ---- entries ---------------------------------------------------------------------------------- */
 
+/* Which of them are gone only tells who comes from further out: what is called first after a longjmp() may come
+ * from further in. Those below a marked one are marked. */
+static void excuse_all(struct plt_stack *k)
+{
+	for (struct plt_frame *f = k->top; f > k->frames && !(f->function & PLT_LEFT); f--)
+		f->function |= PLT_LEFT;
+}
+
 static void before(const struct plt_function *of, uintptr_t slot)
 {
 	if (of->flags & PLT_SHARES) {
@@ -305,10 +312,8 @@ static void before(const struct plt_function *of, uintptr_t slot)
 	}
 	if (of->flags & (PLT_LOOKS | PLT_ASKS))
 		plt_bare(plt_now, slot, of->flags);
-	if ((of->flags & PLT_LEAVES) && plt_now->room) {
-		plt_now->leaves = true;
-		plt_set_limit(plt_now);
-	}
+	if (of->flags & PLT_LEAVES)
+		excuse_all(plt_now);
 	if (of->flags & PLT_FINDS)
 		plt_look();
 	else
@@ -328,7 +333,7 @@ static void end_callers(uintptr_t slot)
 		struct plt_frame ended = *k->top--;
 		bury(&ended);
 		*(volatile uintptr_t *)slot = ended.site;
-		uintptr_t function = ended.function & ~PLT_TOLD;
+		uintptr_t function = ended.function & ~PLT_MARKS;
 		stamp_exit(function, ended.site, plt_sp(slot), plt_after(false));
 	}
 }
@@ -337,7 +342,8 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 {
 	struct plt_function *of = &plt_functions[index];
 	uintptr_t function = plt_stub(index), target = of->target;
-	uintptr_t told = of->flags & PLT_VALUES ? PLT_TOLD : 0;
+	uintptr_t marks = (of->flags & PLT_VALUES ? PLT_TOLD : 0) |
+			  (of->flags & PLT_LEAVES ? PLT_LEFT : 0);
 	int saved = errno;
 
 	before(of, slot);
@@ -347,7 +353,7 @@ uintptr_t plt_enter_slowly(uint32_t index, uintptr_t slot)
 	uintptr_t site = jump ? plt_now->top->site : *(uintptr_t *)slot;
 	bool open = !(of->flags & PLT_QUIET) && plt_record_entry(of, site, slot, jump);
 	if (open && !(of->flags & PLT_LAST) &&
-	    ((of->flags & PLT_INSTANT) || !take(slot, function | told)))
+	    ((of->flags & PLT_INSTANT) || !take(slot, function | marks)))
 		stamp_exit(function, site, plt_sp(slot), plt_after(false));
 	if (plt_due())
 		stamp_ask(&stamp);
@@ -407,7 +413,6 @@ static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ende
 		return false;
 	*ended = *f;
 	*(volatile uintptr_t *)&k->frames->site = f->site; /* what unwinders find once it is gone */
-	bool inner = k->top > f;
 	while (!copied && k->top > f)
 		drop(k);
 	if (copied) {
@@ -415,10 +420,6 @@ static bool end_here(struct plt_stack *k, uintptr_t slot, struct plt_frame *ende
 		while (k->top->slot == GONE)
 			k->top--;
 		return true;
-	}
-	if (inner) {
-		k->leaves = false;
-		plt_set_limit(k);
 	}
 	k->top--;
 	return true;

@@ -61,7 +61,7 @@ def leaf():
 @cli.once
 def program(way, name):
     source = {"calls": "calls.c", "throws": "throws.cc", "loader": "complaints.c",
-              "plug": "plug.c"}[name]
+              "plug": "plug.c", "vforks": "vforks.c"}[name]
     if name == "plug":
         way = ("-shared", "-fPIC",
                *(f for f in way if f.startswith("-Wl,-z") or f == "-fno-plt"))
@@ -100,6 +100,10 @@ def of_library(counted):
 def endings(trace):
     return collections.Counter(row[2] for thread in trace.threads.values()
                                for row in trace.walk(thread))
+
+
+def depths(trace, name):
+    return [row[0] for thread in trace.threads.values() for row in trace.walk(thread) if row[1] == name]
 
 
 def exact(home, expect, programs, case, *more):
@@ -211,6 +215,16 @@ def S5_longjmp(home, expect):
     """Out of the library's functions, up to seven deep: those are left, all others return."""
     counted, trace = exact(home, expect, Build(), "leaps", "70")
     expect.same(endings(trace)["unwound"], counted["leaf_back"], "calls that were left")
+    _, trace = exact(home, expect, Build(), "settles", "70")
+    expect.same(depths(trace, "leaf_pair"), [1] * 70, "who calls from where another was left has an exit")
+
+
+@cli.case
+def S5_vfork(home, expect):
+    """What the child called for good is not open in its parent."""
+    counted, trace = called(home, "*", Build()["vforks"])
+    expect.same(leaves(trace), counted, "calls")
+    expect.same(depths(trace, "leaf_pair"), [1] * 20, "who calls from where another was left has an exit")
 
 
 @cli.case

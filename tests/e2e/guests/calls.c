@@ -133,6 +133,21 @@ static void leaps(int times)
 	}
 }
 
+static void nested(void *n) { CALL(pair, *(int *)n); }
+
+/* The first call after a leap is no sign of what was left: it comes from further in. */
+static __attribute__((noinline)) void below(int i) { CHECK(CALL(plain, i) == i + 1); }
+
+static void settles(int times)
+{
+	for (int i = 0, depth; i < times; i++) {
+		if (depth = i % 7 + 1, setjmp(leap) == 0)
+			CALL(back, jump, &depth);
+		below(i);
+		CALL(back, nested, &i);
+	}
+}
+
 static int down(int n) { return n ? CALL(deep, down, n - 1) + 1 : 0; }
 
 /* ---- other stacks ------------------------------------------------------------------------------- */
@@ -462,11 +477,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(int times);
 	} cases[] = {
-		{ "leaps", leaps }, { "coroutines", coroutines }, { "own_stacks", own_stacks },
-		{ "copies", copies },
-		{ "threads", threads }, { "cancels", cancels }, { "forks", forks },
-		{ "interrupted", interrupted }, { "backtraces", backtraces },
-		{ "held", held },
+		{ "leaps", leaps }, { "settles", settles }, { "coroutines", coroutines },
+		{ "own_stacks", own_stacks }, { "copies", copies }, { "threads", threads },
+		{ "cancels", cancels }, { "forks", forks }, { "interrupted", interrupted },
+		{ "backtraces", backtraces }, { "held", held },
 	};
 
 	if (strcmp(which, "everything") == 0)
