@@ -114,7 +114,18 @@ bool data_live(const char *path, pid_t *pid, char *command, size_t bytes)
 	return true;
 }
 
-/* The folders in a trace are its snapshots. */
+static bool only_trace(DIR *dir)
+{
+	int others = 0;
+
+	rewinddir(dir);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		others += strcmp(entry->d_name, "trace") != 0;
+	return others <= 2;
+}
+
+/* The folders in a trace are its snapshots. What says that it is one goes last: should this be cut off, the
+ * next one goes on. */
 static int remove_trace(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -123,8 +134,10 @@ static int remove_trace(const char *path)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(dir));)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno == EISDIR)
+		    strcmp(entry->d_name, "trace") != 0 && unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno == EISDIR)
 			snapshots_remove(dirfd(dir), entry->d_name);
+	if (only_trace(dir))
+		unlinkat(dirfd(dir), "trace", 0);
 	closedir(dir);
 	return rmdir(path) == 0 ? 0 : -errno;
 }

@@ -330,6 +330,16 @@ def the_one_before_is_kept(home, expect):
     expect.same(set(traces.read(os.path.join(home.top, "hark.data")).calls()),
                 {"holds_inlined", "inlined"}, "the last")
     expect.same(set(traces.read(os.path.join(home.top, "hark.data.old")).calls()), {"fib"}, "before")
+    # one that could be removed in part only, as by who was killed meanwhile, is removed the next time
+    held = os.path.join(home.top, "hark.data.old", "snapshot.1", "held")
+    os.makedirs(held)
+    done = home.run("run", "--stamp", "trace", program, "fib")
+    expect("hark.data.old" in done.stderr, done.stderr)
+    os.rmdir(held)
+    done = home.run("run", "--stamp", "trace", program, "fib")
+    expect.same((done.returncode, done.stderr), (0, ""), "after one that was removed in part")
+    expect.same(set(traces.read(os.path.join(home.top, "hark.data.old")).calls()),
+                {"holds_inlined", "inlined"}, "before, again")
     mine = os.path.join(home.top, "mine")
     os.mkdir(mine)
     with open(os.path.join(mine, "letter"), "w", encoding="ascii") as file:
