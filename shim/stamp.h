@@ -68,6 +68,7 @@ struct stamp_room {
 	_Atomic int32_t tid;
 	_Atomic uint32_t image;            /* whose thread that is */
 	struct stamp_stack stack;          /* the thread's own */
+	struct stamp_stack *_Atomic spare; /* of a coroutine that comes; NULL: none */
 	struct trace_segment *parts[STAMP_FLIGHT_PARTS]; /* mapped */
 	uint32_t part_bytes[STAMP_FLIGHT_PARTS];
 	uint32_t flight, turn;             /* the image whose flight recorder the parts are, or 0; the

@@ -68,20 +68,31 @@ void stamp_stack_use(struct stamp_stack *stack, uint32_t depth)
  * that it was started from, and its calls look like calls of that one. */
 static struct stamp_stack *new_fiber(void)
 {
-	struct stamp_stack *stack = sysio_map(sizeof *stack, PROT_READ | PROT_WRITE,
-					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (sysio_is_error(stack))
-		return NULL;
-	if (!stamp_stack_open(stack)) {
-		sysio_unmap(stack, sizeof *stack);
-		return NULL;
+	struct stamp_stack *stack = atomic_exchange(&stamp.room->spare, NULL);
+
+	if (!stack) {
+		stack = sysio_map(sizeof *stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
+		if (sysio_is_error(stack))
+			return NULL;
+		if (!stamp_stack_open(stack)) {
+			sysio_unmap(stack, sizeof *stack);
+			return NULL;
+		}
 	}
 	stack->fiber = atomic_fetch_add(&fibers, 1) + 1;
 	return stack;
 }
 
-static void discard(struct stamp_stack *stack)
+/* Each swapcontext() needs one and leaves one: whoever goes on has a stack already. Mapping one each time
+ * would cost a hundred times as much as the call. */
+static void discard(struct stamp_stack *stack, bool empty)
 {
+	struct stamp_stack *none = NULL;
+
+	if (empty && !stack->calls.room &&
+	    atomic_compare_exchange_strong(&stamp.room->spare, &none, stack))
+		return;
 	plt_end(&stack->calls);
 	sysio_unmap(stack->frames, stack->reserved);
 	sysio_unmap(stack, sizeof *stack);
@@ -90,12 +101,15 @@ static void discard(struct stamp_stack *stack)
 static void change(struct stamp_stack *stack, uint32_t depth)
 {
 	struct stamp *s = &stamp;
+	uint32_t *way = stamp_fast_way(s), was = *way;
 
 	s->busy = true;
 	stamp_ask(s);
 	stamp_stack_use(stack, depth);
 	if (s->mode != STAMP_PROFILE)
 		stamp_long(TRACE_FIBER, 0, stamp_now(), &stack->fiber, 1);
+	if (!s->stopped)
+		*way = was;
 	s->busy = false;
 }
 
@@ -123,9 +137,10 @@ HOOKED int swapcontext(ucontext_t *from, const ucontext_t *to)
 		struct stamp_stack *left = stamp.stack;
 		own->suspended = false;
 		if (left && recording(&stamp)) {
+			bool empty = stamp_depth(&stamp) == 0;
 			change(own, depth);
 			if (left->fiber && !left->suspended)
-				discard(left);
+				discard(left, empty);
 		}
 	}
 	return result;

@@ -140,6 +140,15 @@ def jumped_out_of_anywhere(home, expect):
 
 
 @cli.case
+def coroutines_take_turns(home, expect):
+    """A coroutine's stack of calls is not made anew each time."""
+    for mode in "trace", "profile", "flight":
+        done = home.run("run", "--stamp", mode, guest(), "swaps", "ledger")
+        pages = int(done.stdout.split()[1])
+        expect(pages < 500, f"{mode}: {pages} pages in 1,000 turns")
+
+
+@cli.case
 def times_go_forward(home, expect):
     """A call's time is between its caller's, and every entry is within the run."""
     program = guest()

@@ -18,6 +18,7 @@
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -290,6 +291,31 @@ static void coroutine(int number)
 	}
 }
 
+static void swaps_for_ever(void)
+{
+	for (;;)
+		swapcontext(&contexts[0], &main_context);
+}
+
+/* How many pages were touched for the first time, from the second swap on? */
+OWN static long swaps(int turns)
+{
+	static char stack[64 << 10];
+	struct rusage before = { 0 }, after;
+
+	COUNT();
+	getcontext(&contexts[0]);
+	contexts[0].uc_stack = (stack_t){ .ss_sp = stack, .ss_size = sizeof stack };
+	makecontext(&contexts[0], swaps_for_ever, 0);
+	for (int i = 0; i < turns; i++) {
+		swapcontext(&main_context, &contexts[0]);
+		if (i == 0)
+			getrusage(RUSAGE_SELF, &before);
+	}
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
 OWN static void coroutines(void)
 {
 	static char stacks[3][64 << 10];
@@ -406,6 +432,8 @@ PLAIN int main(int argc, char **argv)
 		threads(500, 5);
 	else if (strcmp(which, "fork") == 0)
 		forks();
+	else if (strcmp(which, "swaps") == 0)
+		printf("pages %ld\n", swaps(1000));
 	else if (strcmp(which, "coroutines") == 0)
 		coroutines();
 	else if (strcmp(which, "modules") == 0)
