@@ -454,3 +454,29 @@ HOOKED int mprotect(void *at, size_t bytes, int protection)
 	memory_changed();
 	return result;
 }
+
+HOOKED int pkey_mprotect(void *at, size_t bytes, int protection, int key)
+{
+	int result = REAL(pkey_mprotect)(at, bytes, protection, key);
+	memory_changed();
+	return result;
+}
+
+HOOKED void *mremap(void *at, size_t bytes, size_t wanted, int flags, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, flags);
+	void *place = va_arg(arguments, void *);
+	va_end(arguments);
+	void *result = REAL(mremap)(at, bytes, wanted, flags, place);
+	memory_changed();
+	return result;
+}
+
+HOOKED int shmdt(const void *at)
+{
+	int result = REAL(shmdt)(at);
+	memory_changed();
+	return result;
+}

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <wchar.h>
@@ -131,6 +132,19 @@ static void say_changing_pages(void)
 	SAW(write(2, at, 10));
 	SAW(raw_syscall3(SYS_munmap, (long)at + 8192, 4096, 0));
 	SAW(write(2, at + 8192, 10));
+	at = pages();
+	SAW(write(2, at + 8192, 10));
+	SAW(mremap(at + 8192, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at + 4096) == at + 4096);
+	SAW(write(2, at + 8192, 10));
+	SAW(write(2, at + 4096, 10));
+	SAW(pkey_mprotect(at + 4096, 4096, PROT_NONE, -1));
+	SAW(write(2, at + 4096, 10));
+	int id = shmget(IPC_PRIVATE, 4096, 0600);
+	at = shmat(id, NULL, 0);
+	shmctl(id, IPC_RMID, NULL);
+	SAW(write(2, at, 10));
+	SAW(shmdt(at));
+	SAW(write(2, at, 10));
 }
 
 /* A mapped file that was cut short: reading it raises SIGBUS in a process, EFAULT in the kernel. */
