@@ -48,7 +48,7 @@ def normal(text, vague):
     if not vague:
         return text
     text = re.sub(r"\s*(0x[0-9a-f]+|\b\d+(\.\d+)?)", " N", text)
-    return re.sub(r", N [KMG]iB \| N [KMG]iB/s", "", text)
+    return re.sub(r", N (bytes|[KMG]iB) \| N (bytes|[KMG]iB)/s", "", text)
 
 
 def lines(data, vague):
