@@ -71,8 +71,8 @@ static struct stamp_stack *new_fiber(void)
 	struct stamp_stack *stack = atomic_exchange(&stamp.room->spare, NULL);
 
 	if (!stack) {
-		stack = sysio_map(sizeof *stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				  -1, 0);
+		stack = sysio_map(sizeof *stack, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (sysio_is_error(stack))
 			return NULL;
 		if (!stamp_stack_open(stack)) {
@@ -84,8 +84,8 @@ static struct stamp_stack *new_fiber(void)
 	return stack;
 }
 
-/* Each swapcontext() needs one and leaves one: whoever goes on has a stack already. Mapping one each time
- * would cost a hundred times as much as the call. */
+/* Each swapcontext() needs one and leaves one: whoever goes on has a stack already. Mapping one each
+ * time would cost a hundred times as much as the call. */
 static void discard(struct stamp_stack *stack, bool empty)
 {
 	struct stamp_stack *none = NULL;

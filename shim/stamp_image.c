@@ -33,8 +33,9 @@ static struct image {
 	uint32_t number, parent;
 	uint32_t word;               /* control->stamp, as we followed it last */
 	_Atomic uint32_t threads;
-	_Atomic uint32_t module_count;
-	struct stamp_module modules[MODULES];
+	_Atomic uint32_t module_count; /* numbers that were given */
+	_Atomic uint32_t module_slots; /* that are in use, or were */
+	struct stamp_module modules[MODULES]; /* those without bytes are gone */
 	struct segment_file file;
 	char events[512];
 } image;
@@ -142,9 +143,31 @@ static void tell_module(const struct stamp_module *module)
 	event_append(&event, image.events);
 }
 
+static uint32_t module_slots(void)
+{
+	return image.module_slots < MODULES ? image.module_slots : MODULES;
+}
+
+/* A place of one that is gone, or a new one. It has no number, for everybody else, until it is filled. */
+static struct stamp_module *claim_module(void)
+{
+	const uint32_t count = module_slots();
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct stamp_module *module = &image.modules[i];
+		uint32_t number = __atomic_load_n(&module->number, __ATOMIC_ACQUIRE);
+		if (number && !module->bytes &&
+		    __atomic_compare_exchange_n(&module->number, &number, 0, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return module;
+	}
+	uint32_t n = atomic_fetch_add(&image.module_slots, 1);
+	return n < MODULES ? &image.modules[n] : NULL;
+}
+
 static struct stamp_module find_module(uintptr_t address)
 {
-	uint32_t count = image.module_count < MODULES ? image.module_count : MODULES;
+	uint32_t count = module_slots();
 	struct stamp_module told = { 0 };
 
 	for (uint32_t i = count; i-- > 0;)
@@ -153,15 +176,14 @@ static struct stamp_module find_module(uintptr_t address)
 			return image.modules[i];
 	if (shim.sandboxed || !stamp_module_bounds(address, &told))
 		return (struct stamp_module){ 0 };
-	uint32_t n = atomic_fetch_add(&image.module_count, 1);
-	if (n >= MODULES)
+	struct stamp_module *module = claim_module();
+	if (!module)
 		return (struct stamp_module){ 0 };
-	struct stamp_module *module = &image.modules[n];
 	module->base = told.base;
 	module->bytes = told.bytes;
-	told.number = n + 1;
+	told.number = atomic_fetch_add(&image.module_count, 1) + 1;
 	tell_module(&told);
-	__atomic_store_n(&module->number, n + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&module->number, told.number, __ATOMIC_RELEASE);
 	return told;
 }
 
@@ -178,13 +200,13 @@ struct stamp_module stamp_module(uintptr_t address)
 void stamp_unloaded(void)
 {
 	struct stamp_module found;
-	uint32_t count = image.module_count < MODULES ? image.module_count : MODULES;
+	uint32_t count = module_slots();
 
 	if (!stamp_image_number())
 		return;
 	for (uint32_t i = 0; i < count; i++) {
 		struct stamp_module *module = &image.modules[i];
-		if (!module->number || plt_is_stub(module->base) ||
+		if (!module->number || !module->bytes || plt_is_stub(module->base) ||
 		    (stamp_module_bounds(module->base, &found) && found.base == module->base))
 			continue;
 		struct event event;
@@ -224,7 +246,7 @@ static void begin_image(uint32_t pid)
 	image.parent = image.number;
 	image.number = atomic_fetch_add(&c->images, 1) + 1;
 	image.threads = 0;
-	image.module_count = 0;
+	image.module_count = image.module_slots = 0;
 	memset(image.modules, 0, sizeof image.modules);
 	put_path(image.file.path, sizeof image.file.path, TRACE_IMAGE, image.number);
 	put_path(image.events, sizeof image.events, TRACE_EVENTS, 0);

@@ -124,8 +124,8 @@ static bool only_trace(DIR *dir)
 	return others <= 2;
 }
 
-/* The folders in a trace are its snapshots. What says that it is one goes last: should this be cut off, the
- * next one goes on. */
+/* The folders in a trace are its snapshots. What says that it is one goes last: should this be cut
+ * off, the next one goes on. */
 static int remove_trace(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -134,7 +134,8 @@ static int remove_trace(const char *path)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(dir));)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    strcmp(entry->d_name, "trace") != 0 && unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno == EISDIR)
+		    strcmp(entry->d_name, "trace") != 0 &&
+		    unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno == EISDIR)
 			snapshots_remove(dirfd(dir), entry->d_name);
 	if (only_trace(dir))
 		unlinkat(dirfd(dir), "trace", 0);

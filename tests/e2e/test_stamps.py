@@ -261,6 +261,22 @@ def modules_come_and_go(home, expect):
 
 
 @cli.case
+def modules_come_and_go_all_day(home, expect):
+    """More often than there is room for modules at a time: each has its names, and is unloaded once."""
+    libraries = two_libraries(home.top)
+    for mode in "trace", "profile":
+        done = home.run("run", "--stamp", mode, guest(), "modules", *libraries, "1200")
+        expect.same(done.returncode, 0, f"{mode}: exit status")
+        rows = map(json.loads, home.run("report", "--format", "json").stdout.splitlines())
+        got = {row["function"]: row["calls"] for row in rows}
+        expect.same(got, {"of_first": 1800, "inner_first": 1800, "of_second": 1800, "inner_second": 1800,
+                          "loads": 1}, f"{mode}: calls")
+        with open(os.path.join(home.top, "hark.data", "events"), encoding="utf-8") as file:
+            words = collections.Counter(line.split()[0] for line in file)
+        expect.same((words["module"], words["unload"]), (1201, 1200), f"{mode}: events")
+
+
+@cli.case
 def switched_while_it_runs(home, expect):
     """hark set: off, then a trace, a profile, and off again; what is refused."""
     program = guest()

@@ -337,10 +337,10 @@ OWN static void coroutines(void)
 
 /* ---- modules ---------------------------------------------------------------------------------- */
 
-OWN static void loads(const char *first, const char *second)
+OWN static void loads(const char *first, const char *second, int times)
 {
 	COUNT();
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < times; i++) {
 		void *handle = dlopen(i % 2 ? second : first, RTLD_NOW);
 		if (!handle)
 			exit(8);
@@ -437,7 +437,7 @@ PLAIN int main(int argc, char **argv)
 	else if (strcmp(which, "coroutines") == 0)
 		coroutines();
 	else if (strcmp(which, "modules") == 0)
-		loads(argv[2], argv[3]);
+		loads(argv[2], argv[3], argc > 4 ? atoi(argv[4]) : 6);
 	else if (strcmp(which, "forever") == 0)
 		forever();
 	else if (strcmp(which, "sandbox") == 0)
@@ -449,7 +449,9 @@ PLAIN int main(int argc, char **argv)
 	else if (strcmp(which, "late") == 0)
 		fib(3), nap(), usleep(300000), fib(3);
 	else if (strcmp(which, "leaves") == 0)
-		leaves_by(strcmp(argv[3], "exit") == 0 ? exit : strcmp(argv[3], "_exit") == 0 ? _exit : quick_exit);
+		leaves_by(strcmp(argv[3], "exit") == 0	? exit :
+			  strcmp(argv[3], "_exit") == 0 ? _exit :
+							  quick_exit);
 	else if (strcmp(which, "many") == 0)
 		fib(23);
 	else
