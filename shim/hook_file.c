@@ -3,16 +3,18 @@
  * byte goes, whether it is on the disk, whether it takes any more. What was said before must be there
  * before they are made. Where nothing was captured of the descriptor, they cost one load.
  */
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
 /* Does not look what a descriptor is: if nothing has been written to it, there is nothing to wait for. */
-static void settle(int fd)
+void hook_file_settle(int fd)
 {
 	if ((unsigned)fd >= SHIM_FDS)
 		return;
@@ -23,37 +25,45 @@ static void settle(int fd)
 
 HOOKED off_t lseek(int fd, off_t offset, int whence)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(lseek)(fd, offset, whence);
 }
 HOOKED_AS(lseek64, lseek);
 
 HOOKED int fstat(int fd, struct stat *st)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(fstat)(fd, st);
 }
 HOOKED int fstat64(int fd, struct stat64 *st)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(fstat64)(fd, st);
+}
+
+/* Of the descriptor itself, where the name is empty. */
+HOOKED int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *stx)
+{
+	if (flags & AT_EMPTY_PATH)
+		hook_file_settle(directory);
+	return REAL(statx)(directory, path, flags, mask, stx);
 }
 
 HOOKED int fsync(int fd)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(fsync)(fd);
 }
 
 HOOKED int fdatasync(int fd)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(fdatasync)(fd);
 }
 
 HOOKED int ftruncate(int fd, off_t length)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	int result = REAL(ftruncate)(fd, length);
 	memory_changed();
 	return result;
@@ -62,14 +72,14 @@ HOOKED_AS(ftruncate64, ftruncate);
 
 HOOKED int tcdrain(int fd)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	return REAL(tcdrain)(fd);
 }
 
 /* What is said afterwards is an error, which is the kernel's to say. */
 HOOKED int shutdown(int fd, int how)
 {
-	settle(fd);
+	hook_file_settle(fd);
 	int result = REAL(shutdown)(fd, how);
 	if (result == 0 && how != SHUT_RD)
 		capture_shut(fd);

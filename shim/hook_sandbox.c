@@ -135,6 +135,7 @@ enum family {
 	WRITES_AT,
 	WRITES_AT_PLACE,
 	BY_NAME,
+	LOOKS,
 	RECEIVES,
 	RECEIVES_MANY,
 	CLOSES,
@@ -174,6 +175,8 @@ const uint8_t hook_syscall_families[NUMBERS] = {
 	[SYS_vmsplice] = BY_NAME,
 	[SYS_tee] = BY_NAME,
 	[SYS_copy_file_range] = BY_NAME,
+	[SYS_lseek] = LOOKS, [SYS_fstat] = LOOKS, [SYS_statx] = LOOKS, [SYS_fsync] = LOOKS,
+	[SYS_fdatasync] = LOOKS, [SYS_ftruncate] = LOOKS, [SYS_shutdown] = LOOKS,
 	[SYS_recvmsg] = RECEIVES,
 	[SYS_recvmmsg] = RECEIVES_MANY,
 	[SYS_close] = CLOSES,
@@ -396,6 +399,9 @@ long hook_syscall_watched(long number, long a, long b, long c, long d, long e, l
 		return REAL(syscall)(number, a, b, c, d, e, f);
 	case BY_NAME:
 		return by_name(number, a, b, c, d, e, f);
+	case LOOKS:
+		hook_file_settle((int)a);
+		return REAL(syscall)(number, a, b, c, d, e, f);
 	case SANDBOXES:
 		return sandboxed((unsigned)a == SECCOMP_SET_MODE_STRICT ||
 					 (unsigned)a == SECCOMP_SET_MODE_FILTER,

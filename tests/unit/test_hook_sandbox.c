@@ -30,6 +30,11 @@ void sample_stop(const char *why)
 	assert_false(shim.sandboxed); /* it makes system calls */
 }
 
+void hook_file_settle(int fd)
+{
+	tell("settle %d ", fd);
+}
+
 static bool abort_is_ours;
 
 bool hook_abort_stand_down(void)
@@ -324,6 +329,21 @@ static void test_fork_exec_exit(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
+static void test_who_looks_waits(void **state)
+{
+	struct stat st;
+	struct statx stx;
+	(void)state;
+
+	assert_int_equal(syscall(SYS_fstat, 2, &st), 0);
+	assert_int_equal(syscall(SYS_statx, 2, "", AT_EMPTY_PATH, STATX_SIZE, &stx), 0);
+	assert_int_equal(syscall(SYS_fsync, -1), -1);
+	assert_int_equal(syscall(SYS_fdatasync, -1), -1);
+	assert_int_equal(syscall(SYS_lseek, -1, 0, SEEK_CUR), -1);
+	assert_int_equal(errno, EBADF);
+	assert_told("settle 2 settle 2 settle -1 settle -1 settle -1 ");
+}
+
 /* ---- sandboxes ----------------------------------------------------------------------------------- */
 
 static void assert_free(void)
@@ -433,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_rest_passes, fresh),
 		cmocka_unit_test_setup(test_clone_returns_to_the_callers, fresh),
 		cmocka_unit_test_setup(test_fork_exec_exit, fresh),
+		cmocka_unit_test_setup(test_who_looks_waits, fresh),
 		cmocka_unit_test_setup(test_refused_sandbox_is_undone, fresh),
 		cmocka_unit_test_setup(test_prctl_passes, fresh),
 		cmocka_unit_test_setup(test_sandbox, fresh),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ static long length64(int fd)
 	return fstat64(fd, &st) == 0 && S_ISREG(st.st_mode) ? (long)st.st_size : -1;
 }
 
+static long length_by_statx(int fd)
+{
+	struct statx st;
+	return statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) == 0 && S_ISREG(st.stx_mode)
+		       ? (long)st.stx_size : -1;
+}
+
 static long length_by_name(void)
 {
 	struct stat st;
@@ -57,6 +65,10 @@ int main(void)
 	say("the third\n");
 	SEE(fsync(2));
 	SEE(length_by_name());
+	say("by number\n");
+	SEE(syscall(SYS_lseek, 2, 0, SEEK_CUR));
+	say("by all\n");
+	SEE(length_by_statx(2));
 	say("the fourth\n");
 	SEE(fdatasync(copy));
 	SEE(length_by_name());
