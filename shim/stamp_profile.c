@@ -148,8 +148,9 @@ void stamp_profile_end(enum trace_end how)
 
 	if (p && p->segment)
 		p->segment->end = how;
-	/* Who fails to exec goes on. */
-	for (struct stamp_frame *f = stamp.top; how == TRACE_END_EXIT && f > stamp.stack->frames; f--)
+	if (how != TRACE_END_EXIT)
+		return; /* who fails to exec goes on */
+	for (struct stamp_frame *f = stamp.top; f > stamp.stack->frames; f--)
 		if (!f->hidden)
 			stamp_profile_left(f, now);
 }
@@ -166,16 +167,6 @@ void stamp_profile_forget(void)
 	if (p->table)
 		sysio_unmap(p->table, p->slots * sizeof(void *));
 	memset(p, 0, sizeof *p);
-}
-
-void stamp_profile_rename(void)
-{
-	struct profile *p = stamp.profile;
-
-	if (p && p->table)
-		memset(p->table, 0, p->slots * sizeof(void *));
-	if (p)
-		p->used = 0;
 }
 
 /* ---- finding ---------------------------------------------------------------------------------- */
@@ -201,6 +192,47 @@ static void insert(struct profile *p, struct profile_function *f)
 	while (p->table[i])
 		i = (i + 1) & (p->slots - 1);
 	p->table[i] = f;
+}
+
+/* What the address is called now. */
+static bool is_still(uint64_t name, uintptr_t address)
+{
+	struct stamp_module module = stamp_module(address);
+
+	return name == TRACE_FUNCTION(module.number, address - module.base);
+}
+
+/* Edges from callers that are gone are forgotten; they stay in the segment. */
+static void forget_callers(struct profile_function *f)
+{
+	for (struct profile_edge **at = &f->edges; *at;)
+		if ((*at)->caller && !is_still((*at)->edge->caller, (*at)->caller))
+			*at = (*at)->next;
+		else
+			at = &(*at)->next;
+}
+
+void stamp_profile_rename(void)
+{
+	struct profile *p = stamp.profile;
+
+	if (!p || !p->table)
+		return;
+	size_t bytes = p->slots * sizeof(void *);
+	struct profile_function **old = map(bytes);
+	if (old)
+		memcpy(old, p->table, bytes);
+	memset(p->table, 0, bytes);
+	p->used = 0;
+	for (uint32_t i = 0; old && i < p->slots; i++) {
+		if (!old[i] || !is_still(old[i]->name, old[i]->address))
+			continue;
+		forget_callers(old[i]);
+		insert(p, old[i]);
+		p->used++;
+	}
+	if (old)
+		sysio_unmap(old, bytes);
 }
 
 static bool grow_table(struct profile *p)

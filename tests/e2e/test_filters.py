@@ -146,7 +146,7 @@ def by_module(home, expect):
             ("--filter=inner_*@libsecond.so,*@*/libfirst.so",
              {"inner_second": 9, "of_first": 9, "inner_first": 9}),
             ("--filter=loads>of_first>*", {"inner_first": 9}),
-            ("--notrace=*@lib*", {"loads": 1})):
+            ("--notrace=*@lib*", {"loads": 1, "fib": 6})):
         _, trace = recorded(home, program, "modules", *libraries, options=option.split("="),
                             counts=False)
         expect.same(trace.calls(), wanted, option)

@@ -270,10 +270,14 @@ def modules_come_and_go_all_day(home, expect):
         rows = map(json.loads, home.run("report", "--format", "json").stdout.splitlines())
         got = {row["function"]: row["calls"] for row in rows}
         expect.same(got, {"of_first": 1800, "inner_first": 1800, "of_second": 1800, "inner_second": 1800,
-                          "loads": 1}, f"{mode}: calls")
+                          "fib": 1200, "loads": 1}, f"{mode}: calls")
         with open(os.path.join(home.top, "hark.data", "events"), encoding="utf-8") as file:
             words = collections.Counter(line.split()[0] for line in file)
         expect.same((words["module"], words["unload"]), (1201, 1200), f"{mode}: events")
+    done = home.run("run", "--stamp", "profile", "--data", "data", guest(), "modules", *libraries, "1200")
+    trace = traces.read(os.path.join(home.top, "data"))
+    edges = [edge for edge in trace.edges if trace.name(edge.image, *edge.callee) == "fib"]
+    expect.same([edge.calls for edge in edges], [1200], "who calls what stays has one edge for that")
 
 
 @cli.case

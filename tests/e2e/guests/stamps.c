@@ -347,6 +347,7 @@ OWN static void loads(const char *first, const char *second, int times)
 		int (*call)(int) = (int (*)(int))dlsym(handle, i % 2 ? "of_second" : "of_first");
 		for (int k = 0; k < 3; k++)
 			call(k);
+		fib(1);
 		dlclose(handle);
 	}
 }
