@@ -65,13 +65,14 @@ static int read_all(struct graph *graph)
 {
 	static const struct calls_visitor visitor = { .enter = on_enter, .leave = on_leave,
 						      .mark = on_mark, .progress = on_progress };
-	struct edges_found found;
+	struct edges_found found = { 0 };
 	int rc = tree_init(&graph->tree, TREE_NODES);
 
 	if (rc == 0)
 		rc = calls_walk(graph->reading.calls, &visitor, graph);
 	if (rc == 0)
 		rc = edges_each(graph->reading.calls, arcs_edge, &graph->arcs, &found);
+	graph->reading.others = found.others;
 	if (rc == 0)
 		rc = tree_sort(&graph->tree);
 	if (rc == 0)

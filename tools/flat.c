@@ -34,7 +34,7 @@ int flat_read(struct flat *flat, const char *data, const struct calls_filter *fi
 {
 	static const struct calls_visitor visitor = { .leave = on_leave, .mark = on_mark,
 						      .progress = on_progress };
-	struct edges_found edges;
+	struct edges_found edges = { 0 };
 
 	*flat = (struct flat){ .table = NULL };
 	if (reading_open(&flat->reading, data, filter) != 0)
@@ -43,6 +43,7 @@ int flat_read(struct flat *flat, const char *data, const struct calls_filter *fi
 	int rc = flat->table ? calls_walk(flat->reading.calls, &visitor, flat) : -ENOMEM;
 	if (rc == 0)
 		rc = edges_each(flat->reading.calls, table_edge, flat->table, &edges);
+	flat->reading.others = edges.others;
 	if (rc == 0)
 		rc = edges_deaths(flat->reading.calls, on_death, flat);
 	if (rc == 0)

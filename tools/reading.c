@@ -262,7 +262,8 @@ static void tell_nameless(const struct reading *reading)
 	const char *why = reading->calls ? calls_trouble(reading->calls, &files) : NULL;
 
 	if (files > 1)
-		cli_say("some functions have no names, those of %u files; of the first: %s", files, why);
+		cli_say("some functions have no names, those of %u files; of the first: %s", files,
+			why);
 	else if (files)
 		cli_say("some functions have no names: %s", why);
 }
@@ -280,6 +281,11 @@ void reading_tell(struct reading *reading, FILE *deaths)
 		fflush(deaths);
 	tell_filtered(reading);
 	tell_nameless(reading);
+	if (reading->others)
+		cli_say("%s %s not shown: there were more pairs of callers and callees than a "
+			"profile has room for in a thread",
+			units_count(count, reading->others),
+			text_one(reading->others, "call is", "calls are"));
 	for (unsigned i = 0; i < TRACE_GAPS; i++) {
 		if (!reading->gaps[i].places)
 			continue;

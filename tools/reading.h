@@ -26,6 +26,7 @@ struct reading {
 	size_t death_count;        /* of all */
 	struct reading_muted *muted; /* functions, in all threads and processes */
 	size_t muted_count;
+	uint64_t others;           /* calls in a profile that found no room, and have no names */
 };
 
 int reading_open(struct reading *reading, const char *data, const struct calls_filter *filter);

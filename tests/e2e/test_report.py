@@ -265,6 +265,28 @@ def a_profile_of_who_exits(home, expect):
 
 
 @cli.case
+def a_profile_of_too_many_pairs(home, expect):
+    """More callers and callees than there is room for: what is not shown is counted, and said."""
+    many = 260
+    functions = "\n".join(f"void f{i}(int n) {{ all(n); }}" for i in range(many))
+    names = ", ".join(f"f{i}" for i in range(many))
+    source = os.path.join(home.top, "pairs.c")
+    with open(source, "w", encoding="ascii") as file:
+        file.write(f"__attribute__((no_instrument_function)) static void all(int n);\n{functions}\n"
+                   f"static void (*table[])(int) = {{ {names} }};\n"
+                   f"static void all(int n) {{ for (int i = 0; n && i < {many}; i++) table[i](n - 1); }}\n"
+                   "__attribute__((no_instrument_function)) int main() { all(2); return 0; }\n")
+    program = compiled(home.top, source, "pairs", "-O0")
+    home.run("run", "--stamp", "profile", program)
+    for verb in "report", "graph":
+        done = home.run(verb, "--format", "json")
+        shown = sum(json.loads(line)["calls"] for line in done.stdout.splitlines())
+        told = int(done.stderr.split("calls are not shown")[0].split()[-1].replace(",", ""))
+        expect.same(shown + told, many + many * many, f"{verb}: {done.stderr}")
+        expect(told > 0, f"{verb}: {told}")
+
+
+@cli.case
 def what_changed(home, expect):
     program = compiled(home.top, "stamps.c", "stamps")
     _, before = record(home, program, "fib", data="a")
