@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/namespace.h"
 #include "lib/base/sysio.h"
 #include "lib/base/testpoint.h"
 #include "lib/base/text.h"
@@ -205,7 +206,10 @@ static int begin_session(char *dir, size_t bytes)
 		return (int)(intptr_t)s;
 	s->command.stack = (char *)s + sizeof *s;
 	int error = -ENOENT;
-	if (command_find(&s->command))
+	if (namespace_awaits_first()) {
+		complain("the program's first child begins a pid namespace, and must not be hark's", 0);
+		error = -ENOTSUP;
+	} else if (command_find(&s->command))
 		error = run_starter(s, dir, bytes);
 	/* In a chroot that the session was carried into, neither is there: not the user's mistake. */
 	if (error == -ENOENT && !variable("HARK_SESSION"))

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/namespace.h"
 #include "lib/base/text.h"
 #include "lib/sample/by_timer.h"
 #include "lib/session/session.h"
@@ -135,6 +136,12 @@ static int make_session(struct launch *l, struct session_plan *plan, int deep_fd
 	char trace[DATA_PATH];
 	bool recorded = config_stamp(plan->config) != STAMP_OFF || plan->config->sample_rate;
 
+	if (namespace_awaits_first()) {
+		snprintf(why, why_bytes,
+			 "the program's first child begins a pid namespace, and must not be hark's; start hark "
+			 "within it, as by `unshare --pid --fork hark run`");
+		return -ENOTSUP;
+	}
 	plan->program = l->program;
 	plan->preload = l->preload;
 	plan->trace = trace;

@@ -82,6 +82,22 @@ def the_first_of_a_namespace(home, expect):
         shutil.rmtree(home.runtime)  # the collector ended with the namespace
 
 
+@cli.case
+def who_begins_a_namespace(home, expect):
+    """unshare(CLONE_NEWPID), and no fork yet: the first child is the program's, or it can have none."""
+    unshare = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-p"]
+    script = ["sh", "-c", "/bin/echo one >&2; exit 3"]
+    for way in [], [cli.HARK, "run", "--"], ["env", "LD_PRELOAD=" + SHIM]:
+        done = subprocess.run([*unshare, *way, *script], env=home.env(), cwd=home.top,
+                              capture_output=True, text=True, timeout=cli.LIMIT, check=False)
+        if not way and done.returncode != 3:
+            return
+        said = done.stderr.splitlines()
+        expect.same((done.returncode, said[-1:]), (3, ["one"]), way)
+        expect.same(len(said), 2 if way else 1, f"{way}: {said}")
+        expect(not way or "begins a pid namespace" in said[0], f"{way}: {said}")
+
+
 def arrived(home, argv, kind, stdout=None):
     """What came to its descriptor 2, of that kind."""
     path = os.path.join(home.top, "stderr")
