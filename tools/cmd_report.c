@@ -189,8 +189,9 @@ static void tell_nothing(const struct trace_dir *dir)
 		cli_say("the trace %s holds no calls%s that the options let through", dir->path,
 			period ? " and no samples" : "");
 	else if (period)
-		cli_say("the trace %s holds no samples: no thread %s for a whole period of %llu us",
-			dir->path, dir->samples->head.mode == TRACE_SAMPLE_WALL ? "lived" : "ran",
+		cli_say("the trace %s holds no samples: no thread that could be sampled %s for a "
+			"whole period of %llu us", dir->path,
+			dir->samples->head.mode == TRACE_SAMPLE_WALL ? "lived" : "ran",
 			(unsigned long long)(period / 1000));
 	else
 		cli_say("the trace %s holds no calls; was the program built with "
