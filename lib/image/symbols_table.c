@@ -101,6 +101,13 @@ static int by_address(const void *left, const void *right)
 	return by_name(a->linkage, b->linkage);
 }
 
+/* The unwind entry of a signal handler's return begins one byte before it, for who looks there for a caller. */
+static bool is_early(const struct symbols_entry *unwind, const struct symbols_entry *named)
+{
+	return (unwind->rank & SYMBOLS_RANK_UNWIND) && unwind->bytes > 1 && named->linkage &&
+	       named->start == unwind->start + 1;
+}
+
 /* The best of each address stays. It is as long as the longest there, or as its unwind entry. */
 static void merge_aliases(struct symbols_table *table)
 {
@@ -109,6 +116,11 @@ static void merge_aliases(struct symbols_table *table)
 
 	for (size_t i = 0; i < table->count; i++) {
 		struct symbols_entry *best = kept ? &entries[kept - 1] : NULL;
+		if (best && is_early(best, &entries[i])) {
+			best->linkage = entries[i].linkage;
+			if (!entries[i].bytes)
+				entries[i].bytes = best->bytes - 1;
+		}
 		if (!best || best->start != entries[i].start) {
 			entries[kept] = entries[i];
 			entries[kept++].around = ALONE;

@@ -263,6 +263,21 @@ static bool step(struct walk *w, struct unwind_frame *frame, bool leaf, bool *si
 	return true;
 }
 
+/* What makecontext() and its like have put there, as if it had called, is where a function begins: nobody
+ * has called that one. */
+static bool is_beginning(struct walk *w, struct unwind_frame *frame)
+{
+	struct unwind_place place;
+
+	if (!frame->place.module ||
+	    unwind_rule(frame->place.module, frame->place.offset)->kind != RULE_NONE ||
+	    !w->find(w->arg, frame->pc, &place) || !place.module ||
+	    unwind_rule(place.module, place.offset)->kind == RULE_NONE)
+		return false;
+	frame->place = place;
+	return true;
+}
+
 size_t unwind(struct unwind_stack *stack, unwind_find *find, void *arg, struct unwind_frame *frames,
 	      size_t most, enum unwind_end *end)
 {
@@ -279,6 +294,10 @@ size_t unwind(struct unwind_stack *stack, unwind_find *find, void *arg, struct u
 			return count;
 		}
 		count++;
+		if (in_call && is_beginning(&w, frame)) {
+			*end = UNWIND_OUTERMOST;
+			break;
+		}
 		if (!step(&w, frame, count == 1 || !in_call, &signal, end))
 			break;
 		stack->pc = stack->reg[UNWIND_RA];

@@ -144,6 +144,18 @@ def where_the_kernel_refuses(home, expect):
 
 
 @cli.case
+def stacks_that_nobody_called(home, expect):
+    """Those of makecontext() begin as a function begins, not behind a call; a handler's go on at who was
+    interrupted."""
+    program = compile_guest(home, "context", "-O2", source="context.c")
+    run(home, "cpu@999:timer", program, "80")
+    paths = home.run("export", "--format", "folded", "-o", "-").stdout.splitlines()
+    expect(any("main;" in path and ";on_signal;burn" in path for path in paths), f"the handler's: {paths}")
+    own = [path for path in paths if ";on_stack;burn" in path]
+    expect(own and not any("unknown" in path or "0x" in path for path in own), f"the stack's own: {own}")
+
+
+@cli.case
 def inspect_says_it_before(home, expect):
     """What it says where the kernel refuses is what comes of it."""
     refuse = compile_guest(home, "refuse", "-O2", source="refuse.c")

@@ -70,6 +70,25 @@ static void without_size_up_to_the_next(void **state)
 	symbols_table_fini(&t);
 }
 
+static void unwind_entries_that_begin_early(void **state)
+{
+	struct symbols_table t = { 0 };
+
+	(void)state;
+	add(&t, 0x10f, 0x0a, NULL, SYMBOLS_RANK_UNWIND);
+	add(&t, 0x110, 0, "__restore_rt", SYMBOLS_RANK_LOCAL);
+	add(&t, 0x120, 0x40, "next", 0);
+	add(&t, 0x170, 0x01, NULL, SYMBOLS_RANK_UNWIND);
+	add(&t, 0x171, 0x10, "after", 0);
+	order(&t);
+	assert_string_equal(at(&t, 0x10f), "__restore_rt");
+	assert_string_equal(at(&t, 0x118), "__restore_rt");
+	assert_string_equal(at(&t, 0x119), "-");
+	assert_string_equal(at(&t, 0x170), "?"); /* another one that ends there */
+	assert_string_equal(at(&t, 0x171), "after");
+	symbols_table_fini(&t);
+}
+
 static void unwind_entries_fill_gaps(void **state)
 {
 	struct symbols_table t = { 0 };
@@ -145,6 +164,7 @@ int main(void)
 		cmocka_unit_test(finds_the_innermost),
 		cmocka_unit_test(without_size_up_to_the_next),
 		cmocka_unit_test(unwind_entries_fill_gaps),
+		cmocka_unit_test(unwind_entries_that_begin_early),
 		cmocka_unit_test(the_best_of_an_address),
 		cmocka_unit_test(claims_that_cannot_be),
 	};
