@@ -159,6 +159,9 @@ struct stamp_module {
 bool stamp_image(void);
 	/* Sees to it that this process is an image of the trace and the calling thread one of its threads.
 	 * False: nothing is to be recorded. */
+bool stamp_given_up(const struct stamp *s);
+	/* Recording has stopped in the calling thread, and nothing has changed since: which must not cost a
+	 * system call for each stamp. */
 struct stamp_module stamp_module(uintptr_t address);
 	/* Number 0: in no module; the offset is the address. */
 void stamp_repeat(uint32_t most);

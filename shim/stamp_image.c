@@ -342,8 +342,10 @@ static bool begin_thread(struct stamp *s)
 	bool forked = s->image && s->room;
 	uint32_t parent_image = s->image, parent_thread = s->thread, depth = stamp_depth(s);
 
-	if (!forked && !(s->room = take_room()))
+	if (!forked && !(s->room = take_room())) {
+		s->stopped = true;
 		return false;
+	}
 	if (!forked)
 		plt_end(&s->room->stack.calls); /* of the thread that had it before */
 	take_parts(s);
@@ -407,6 +409,15 @@ static uint32_t follow_session(void)
 	}
 	stamp_gate = (word & STAMP_MODE) ? &shim.epoch->stamp : &c->stamp;
 	return word & STAMP_MODE;
+}
+
+bool stamp_given_up(const struct stamp *s)
+{
+	const struct control *c = shim.session.control;
+
+	return s->stopped &&
+	       s->known == atomic_load_explicit(stamp_gate, memory_order_relaxed) &&
+	       image.word == atomic_load_explicit(&c->stamp, memory_order_relaxed);
 }
 
 bool stamp_image(void)

@@ -124,6 +124,8 @@ static void release_signals(struct stamp *s)
 
 bool stamp_slow_begin(struct stamp *s)
 {
+	if (stamp_given_up(s))
+		return false;
 	if (s->busy) {
 		s->lost++;
 		return false;

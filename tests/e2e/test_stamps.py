@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import random
+import resource
 import signal
 import struct
 import subprocess
@@ -326,7 +327,10 @@ def the_disk_is_full(home, expect):
     the midst of copying one."""
     program = guest()
     for size, least in (("300k", 6000), ("800k", 40000)):
+        begun = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         trace = on_a_small_disk(home, program, "many", size=size)
+        took = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - begun
+        expect(took < 0.7, f"{size}: it goes on slowly, {took:.2f} s of processor time")
         expect.same(gaps(trace), [1], f"{size}: gaps")
         expect("gap" in [word for word, _ in trace.events], f"{size}: the gap is among the events")
         expect(trace.calls()["fib"] > least, f"{size}: what was recorded before is there")
