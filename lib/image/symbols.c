@@ -69,7 +69,9 @@ static bool open_module(struct symbols *s, struct symbols_file *file)
 		return false;
 	if (!s->build_id[0] || strcmp(s->build_id, file->build_id) == 0)
 		return true;
-	if (file->build_id[0])
+	if (strcmp(s->build_id, SYMBOLS_CHANGED) == 0)
+		trouble(s, "%s was written again after it ran", s->path);
+	else if (file->build_id[0])
 		trouble(s, "%s is not the file that ran (its build-id is %s)", s->path,
 			file->build_id);
 	else

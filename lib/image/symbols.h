@@ -42,6 +42,8 @@ enum symbols_origin {
 	SYMBOLS_UNWIND,         /* or what a program begins with */
 };
 
+#define SYMBOLS_CHANGED "changed" /* as build-id: the file is not believed, for it was written since */
+
 struct symbols *symbols_open(const char *path, const char *build_id, const char *debug_dirs);
 	/* path: the file as it was mapped. build_id: in hexadecimal, of what was mapped; where the file has
 	 * another one now, it is not believed, and only a debug file with the right one is used. "": not

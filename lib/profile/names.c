@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/parse.h"
@@ -94,6 +95,31 @@ static struct symbols *open_made(const struct trace_dir *dir, const char *name)
 	return symbols;
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* Whether it was written after the trace last told of a file. Without a build-id, nothing else says that it is
+ * another one than ran. */
+static bool is_later(const struct trace_dir *dir, const char *path)
+{
+	static const char *const parts[] = { TRACE_EVENTS, TRACE_SAMPLES };
+	struct stat file, part;
+	bool told = false;
+
+	if (stat(path, &file) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (fstatat(dir->fd, parts[i], &part, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (!is_before(&part.st_mtim, &file.st_mtim))
+			return false;
+		told = true;
+	}
+	return told;
+}
+
 static struct names_file *add_file(struct names *names, const char *path, const char *build_id)
 {
 	struct names_file *file = calloc(1, sizeof *file);
@@ -105,7 +131,10 @@ static struct names_file *add_file(struct names *names, const char *path, const 
 	file->build_id = build_id;
 	file->base_name = slash && slash[1] ? slash + 1 : path;
 	if (path[0] == '/' && build_id != of_calls)
-		file->symbols = symbols_open(path, build_id, NULL);
+		file->symbols = symbols_open(path,
+					     !build_id[0] && is_later(names->dir, path)
+						     ? SYMBOLS_CHANGED : build_id,
+					     NULL);
 	else if (strcmp(path, "[anonymous]") == 0)
 		file->symbols = open_made(names->dir, build_id);
 	if (file->symbols && path[0] == '[') /* of a function's module, people expect a name */

@@ -191,6 +191,13 @@ def built_again_since(home, expect):
     os.unlink(program)
     done = home.run("replay")
     expect("have no names" in done.stderr and "No such file" in done.stderr, done.stderr)
+    program = compiled(home.top, "stamps.c", "nameless", "-Wl,--build-id=none")
+    record(home, program, "fib")
+    expect.same(home.run("report").stderr.count("have no names"), 0, "without a build-id")
+    os.utime(program)
+    done = home.run("report", "--format", "json")
+    expect(json.loads(done.stdout.splitlines()[0])["function"].startswith("0x"), done.stdout)
+    expect("nameless was written again after it ran" in done.stderr, done.stderr)
 
 
 # ---- graph --------------------------------------------------------------------------------------
