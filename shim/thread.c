@@ -18,6 +18,9 @@ _Thread_local struct shim_thread shim_thread __attribute__((tls_model("initial-e
 /* Who spoke last, in place of the emptied page where there is none. */
 static _Atomic uint32_t last_pid;
 
+/* This process, as it was seen last; a vfork child counts for nothing. */
+static _Atomic uint32_t own_pid;
+
 /* Whose name nobody else may know: it may be gone before the collector has read this. */
 static void introduce(uint32_t as)
 {
@@ -61,6 +64,16 @@ static void refresh_by_pid(struct shim_thread *thread)
 	}
 }
 
+/* Behind a filter nobody is asked who we are: a new thread speaks as the first one of its process, a
+ * forked child as its parent. */
+static void refresh_unasked(struct shim_thread *thread)
+{
+	if (thread->author.pid)
+		return;
+	thread->author.depth = 0;
+	thread->author.pid = thread->author.tid = atomic_load(&own_pid);
+}
+
 void thread_refresh(void)
 {
 	struct shim_thread *thread = &shim_thread;
@@ -72,8 +85,10 @@ void thread_refresh(void)
 		refresh_by_pid(thread);
 		return;
 	}
-	if (shim.sandboxed && thread->epoch == epoch && epoch)
+	if (shim.sandboxed) {
+		refresh_unasked(thread);
 		return;
+	}
 	pid = (uint32_t)sysio_getpid();
 	if (thread->borrower) {
 		if (pid == thread->borrower && pid != epoch) {
@@ -93,6 +108,7 @@ void thread_refresh(void)
 	}
 	if (thread->epoch == epoch)
 		return;
+	atomic_store(&own_pid, epoch);
 	thread->author.depth = 0;
 who:
 	thread->epoch = epoch;

@@ -6,8 +6,10 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <syslog.h>
 
 #include "tests/preload/case.h"
@@ -85,10 +87,55 @@ static void say_aborts(void)
 	_exit(4);
 }
 
+/* What making and joining a thread, and fork(), need. */
+static struct sock_filter thread_filter[] = {
+	LOAD(offsetof(struct seccomp_data, nr)),
+	ALLOW_IF(SYS_mmap), ALLOW_IF(SYS_mprotect), ALLOW_IF(SYS_munmap), ALLOW_IF(SYS_brk),
+	ALLOW_IF(SYS_madvise), ALLOW_IF(SYS_rt_sigprocmask), ALLOW_IF(SYS_clone),
+	ALLOW_IF(SYS_clone3), ALLOW_IF(SYS_set_robust_list), ALLOW_IF(SYS_rseq),
+	ALLOW_IF(SYS_futex), ALLOW_IF(SYS_exit), ALLOW_IF(SYS_wait4),
+	ALLOW_IF(SYS_rt_sigaction), ALLOW_IF(SYS_getrandom),
+	ALLOW_IF(SYS_write), ALLOW_IF(SYS_read), ALLOW_IF(SYS_exit_group),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+static struct sock_fprog thread_program = { sizeof(thread_filter) / sizeof(*thread_filter),
+					    thread_filter };
+
+static void *speak(void *count)
+{
+	for (long i = 0; i < (long)count; i++)
+		if (write(2, "behind the filter\n", 18) != 18)
+			_exit(3);
+	return NULL;
+}
+
+static void say_threads(void)
+{
+	pthread_t thread;
+	char c;
+	int status = -1;
+
+	prepare();
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &thread_program))
+		give_up("a filter");
+	if (pthread_create(&thread, NULL, speak, (void *)500L) || pthread_join(thread, NULL))
+		_exit(6);
+	pid_t pid = fork();
+	if (pid == 0) {
+		speak((void *)500L);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		_exit(7);
+	fputs("by stdio\n", stderr);
+	_exit(read(0, &c, 1) == 0 ? 5 : 4);
+}
+
 static const struct test_case cases[] = {
 	CASE(by_prctl, ""),
 	CASE(by_seccomp, ""),
 	CASE(aborts, ""),
+	CASE(threads, ""),
 };
 
 CASES_MAIN(cases)
