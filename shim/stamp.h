@@ -140,6 +140,8 @@ void stamp_head(struct trace_segment *segment, uint32_t bytes);
 	/* Makes zeros a segment of the calling thread's. */
 bool stamp_stop(enum trace_gap reason, const char *name);
 	/* Nothing more is recorded in this thread, and the trace says so. False. */
+bool stamp_stop_by(int error);
+	/* Likewise, the reason by a negative errno. */
 void stamp_drop_parts(struct stamp_room *room);
 	/* The room's segments are not its any more. They stay in the file. */
 
@@ -171,8 +173,11 @@ uint32_t stamp_image_number(void);
 struct segment_file *stamp_file(void);
 const char *stamp_events(void);
 	/* where events are written to */
-void stamp_stopped(const char *reason);
+void stamp_stopped(enum trace_gap reason, const char *name);
 	/* Says so in the trace's events. */
+uint32_t stamp_untold(void);
+	/* The reason (enum trace_gap) for which another thread stopped, if that could not be said there;
+	 * 0: none. Once. */
 
 /* stamp_module.c */
 bool stamp_module_bounds(uintptr_t address, struct stamp_module *module);

@@ -33,6 +33,7 @@ static struct image {
 	uint32_t number, parent;
 	uint32_t word;               /* control->stamp, as we followed it last */
 	_Atomic uint32_t threads;
+	_Atomic uint32_t untold;     /* why a thread stopped that could not say so */
 	_Atomic uint32_t module_count; /* numbers that were given */
 	_Atomic uint32_t module_slots; /* that are in use, or were */
 	struct stamp_module modules[MODULES]; /* those without bytes are gone */
@@ -88,7 +89,7 @@ static void put_path(char *to, size_t bytes, const char *name, uint32_t number)
 
 const char *stamp_events(void) { return image.events; }
 
-void stamp_stopped(const char *reason)
+void stamp_stopped(enum trace_gap reason, const char *name)
 {
 	struct event event;
 
@@ -98,8 +99,16 @@ void stamp_stopped(const char *reason)
 	event_number(&event, "image", image.number);
 	event_number(&event, "tid", shim_thread.author.tid);
 	event_number(&event, "ticks", stamp_now());
-	event_text(&event, "reason", reason);
-	event_append(&event, image.events);
+	event_text(&event, "reason", name);
+	if (event_append(&event, image.events) < 0)
+		atomic_store(&image.untold, reason);
+}
+
+uint32_t stamp_untold(void)
+{
+	return atomic_load_explicit(&image.untold, memory_order_relaxed) ?
+		       atomic_exchange(&image.untold, 0) :
+		       0;
 }
 
 static void tell_image(void)
@@ -246,7 +255,7 @@ static void begin_image(uint32_t pid)
 	image.parent = image.number;
 	image.number = atomic_fetch_add(&c->images, 1) + 1;
 	image.threads = 0;
-	image.module_count = image.module_slots = 0;
+	image.module_count = image.module_slots = image.untold = 0;
 	memset(image.modules, 0, sizeof image.modules);
 	put_path(image.file.path, sizeof image.file.path, TRACE_IMAGE, image.number);
 	put_path(image.events, sizeof image.events, TRACE_EVENTS, 0);

@@ -94,7 +94,7 @@ static struct trace_profile *grow_segment(struct profile *p)
 	else if (shim.sandboxed)
 		stamp_stop(TRACE_GAP_SANDBOX, "sandbox");
 	else if (sysio_is_error(segment = segment_map(stamp_file(), bytes)))
-		stamp_stop(TRACE_GAP_DISK, "disk");
+		stamp_stop_by((int)(intptr_t)segment);
 	if (!segment || sysio_is_error(segment))
 		return NULL;
 	keep(p, segment, bytes);

@@ -201,11 +201,24 @@ static bool stop(struct stamp *s, enum trace_gap reason, const char *name)
 	s->end = NULL;
 	stamp_ask(s);
 	s->stopped = true;
-	stamp_stopped(name);
+	stamp_stopped(reason, name);
 	return false;
 }
 
 bool stamp_stop(enum trace_gap reason, const char *name) { return stop(&stamp, reason, name); }
+
+bool stamp_stop_by(int error)
+{
+	switch (-error) {
+	case ENOMEM: return stamp_stop(TRACE_GAP_MEMORY, "memory");
+	case EACCES:
+	case EPERM:
+	case ENOENT:
+	case EMFILE:
+	case ENFILE: return stamp_stop(TRACE_GAP_REFUSED, "refused");
+	default: return stamp_stop(TRACE_GAP_DISK, "disk");
+	}
+}
 
 static bool next_segment(struct stamp *s)
 {
@@ -217,7 +230,7 @@ static bool next_segment(struct stamp *s)
 	if (error && shim.sandboxed)
 		return stop(s, TRACE_GAP_SANDBOX, "sandbox");
 	if (error)
-		return stop(s, TRACE_GAP_DISK, "disk");
+		return stamp_stop_by(error);
 	struct trace_segment *segment = s->room->parts[part];
 	uint32_t bytes = s->room->part_bytes[part];
 	stamp_head(segment, bytes);

@@ -159,6 +159,9 @@ void stamp_slow_end(struct stamp *s)
 		if (s->mode != STAMP_PROFILE)
 			stamp_long(TRACE_GAP, TRACE_GAP_NESTED, stamp_now(), (uint32_t *)&count, 2);
 	}
+	uint32_t untold = s->stopped || s->mode == STAMP_PROFILE ? 0 : stamp_untold();
+	if (untold)
+		stamp_long(TRACE_GAP, untold, stamp_now(), (uint32_t[2]){ 0 }, 2);
 	if (!s->stopped && !s->deeper && !clock_frozen())
 		*stamp_fast_way(s) = s->known;
 	s->busy = false;

@@ -174,6 +174,7 @@ static const char *const gap_reasons[TRACE_GAPS] = {
 	[TRACE_GAP_NESTED] = "a signal handler came while a segment was being changed",
 	[TRACE_GAP_OFF] = "recording was switched off in between",
 	[TRACE_GAP_MEMORY] = "there was no memory",
+	[TRACE_GAP_REFUSED] = "the program could not open the trace's files any more",
 };
 
 static void tell_deaths(const struct reading *reading, FILE *to)

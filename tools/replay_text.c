@@ -236,6 +236,7 @@ const char *replay_gap(const struct mark *mark)
 	case TRACE_GAP_NESTED: return "nested";
 	case TRACE_GAP_OFF: return "off";
 	case TRACE_GAP_MEMORY: return "memory";
+	case TRACE_GAP_REFUSED: return "refused";
 	default: return "unknown";
 	}
 }

@@ -338,6 +338,7 @@ static int take_note(struct trace_dir *dir, const struct line *line, enum trace_
 		{ "disk", TRACE_GAP_DISK },
 		{ "sandbox", TRACE_GAP_SANDBOX },
 		{ "memory", TRACE_GAP_MEMORY },
+		{ "refused", TRACE_GAP_REFUSED },
 	};
 	struct trace_note note = { .kind = kind };
 	struct trace_note *notes = array_grown(dir->notes, dir->note_count, sizeof *notes);

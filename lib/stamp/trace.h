@@ -129,6 +129,7 @@ enum trace_gap {
 	TRACE_GAP_NESTED,   /* a signal handler called functions while a segment was being changed */
 	TRACE_GAP_OFF,      /* switched off in between (count: 0, nobody counted) */
 	TRACE_GAP_MEMORY,
+	TRACE_GAP_REFUSED,  /* the file could not be opened: rights that were given up, no descriptors */
 	TRACE_GAPS
 };
 

@@ -341,6 +341,16 @@ def the_disk_is_full(home, expect):
 
 
 @cli.case
+def a_thread_that_cannot_open_it(home, expect):
+    """It cannot say so itself: another one does, and so does the report."""
+    status, counted, trace = stamped(home, guest(), "unopened")
+    expect.same((status, trace.calls()), (0, {"begins_late": 1}), f"of {counted}")
+    expect.same(gaps(trace), [6], "gaps")
+    done = home.run("report", "data")
+    expect("is missing in 1 place: the program could not open" in done.stderr, done.stderr)
+
+
+@cli.case
 def sandboxed(home, expect):
     """T10: behind a filter that kills: what there is room for is recorded, then a gap, and no call."""
     program = guest()

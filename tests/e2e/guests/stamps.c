@@ -366,6 +366,24 @@ OWN static void leaves_by(void (*way)(int))
 	way(3);
 }
 
+PLAIN static void *calls(void *nothing)
+{
+	fib(10);
+	return nothing;
+}
+
+/* A thread that begins where no file can be opened any more. */
+OWN static void begins_late(void)
+{
+	struct rlimit none = { 3, 3 };
+	pthread_t id;
+
+	COUNT();
+	setrlimit(RLIMIT_NOFILE, &none);
+	pthread_create(&id, NULL, calls, NULL);
+	pthread_join(id, NULL);
+}
+
 /* From here on, any system call but read, write and exit is the end. */
 OWN static void sandboxed(void)
 {
@@ -441,6 +459,8 @@ PLAIN int main(int argc, char **argv)
 		loads(argv[2], argv[3], argc > 4 ? atoi(argv[4]) : 6);
 	else if (strcmp(which, "forever") == 0)
 		forever();
+	else if (strcmp(which, "unopened") == 0)
+		begins_late();
 	else if (strcmp(which, "sandbox") == 0)
 		sandboxed();
 	else if (strcmp(which, "killed") == 0)
