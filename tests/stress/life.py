@@ -132,6 +132,7 @@ class Life(Session):
         self.undo = []            # a heap: (when, ticket, function)
         self.ticket = itertools.count()
         self.count = {}           # of troubles that came to pass
+        self.some = {}            # by sink: the first that did not come and had to
         self.moved = 0
         self.before, self.grown = {}, {}  # what measure() found; kB
         self.stack = stack
@@ -425,7 +426,8 @@ class Life(Session):
         if len(announced) != 1 or not missing <= announced.pop() <= missing + doubtful:
             self.complaints.append(f"the console lacks {missing} messages (and {doubtful} that need "
                                    f"not be there), announced are "
-                                   f"{[f['announced'] for f in figures.values()]}")
+                                   f"{[f['announced'] for f in figures.values()]}; missing are "
+                                   f"{self.some['console']}, odd {self.odd('console')!r}")
         return said, figures
 
     def odd(self, name):
@@ -438,6 +440,7 @@ class Life(Session):
         gaps = self.ledger.gaps(number)
         absent = sum(last + 1 - first for _, first, last in gaps)
         lost, some = lost_in(gaps, doubts)
+        self.some[name] = some
         doubtful = absent - lost
         excused = heard[AGAIN] if name in FILES else heard[REPEATED]
         if lost and name != "console":
