@@ -248,6 +248,8 @@ int cmd_run(struct cli *cli)
 	launch_warn_unknown();
 	if (r.config.disable)
 		return become(r.target.path, r.argv);
+	if (r.config.arguments && !r.config.calls[0])
+		cli_say("--arguments records nothing without --calls");
 	if (target_look(&r.target, why, sizeof why) != 0) {
 		cli_say("%s: cannot be executed: %s", r.argv[0], why);
 		return CLI_CANNOT;

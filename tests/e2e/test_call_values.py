@@ -101,6 +101,12 @@ def only_when_asked_for(home, expect):
 
 
 @cli.case
+def without_calls_there_are_none(home, expect):
+    done = home.run("run", "--arguments", "true")
+    expect.same((done.returncode, done.stderr), (0, "hark: --arguments records nothing without --calls\n"), "said")
+
+
+@cli.case
 def kept_calls_keep_theirs(home, expect):
     """--min-time takes short calls back with their arguments; what is long enough has its own."""
     _, data = run(home, expect, "access,kill", "kinds", status=7,
