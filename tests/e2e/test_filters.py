@@ -243,7 +243,9 @@ def changed_while_it_runs(home, expect):
     expect.same(set(trace.calls()), {"fib"}, "forever was open, and hidden, all the time")
     for thread in trace.threads.values():
         depths = collections.Counter(row[0] for row in trace.walk(thread) if row[2] == "returned")
-        expect.same(set(depths), {0}, "one level")
+        # the calls that were open when a segment was full stay, however short: those of one fib(12)
+        deeper = sum(count for depth, count in depths.items() if depth)
+        expect(deeper <= 12 and depths[0] > 1000, f"one level: {depths}")
 
 
 @cli.case
