@@ -398,6 +398,10 @@ enum sink_verdict sink_full(struct sink *s, uint64_t now_ns)
 	const struct sink_spec *spec = &s->spec;
 	if (s->gone)
 		return SINK_LOSE;
+	/* What the program's own descriptor refuses (a full disk, a limit), it would have been told, and gone
+	 * on: it must not stand still for that. */
+	if (s->state == SINK_BACKOFF && s->console_fd >= 0)
+		return SINK_LOSE;
 	if (spec->overflow == OVERFLOW_BLOCK)
 		return SINK_WAIT;
 	if (spec->overflow != OVERFLOW_TIMEOUT || s->stalled)

@@ -317,6 +317,23 @@ def slow_peer(home, expect):
 
 
 @cli.case
+def full_disk_under_the_console(home, expect):
+    """The program would have had its errors and gone on: it does not stand still, and what is lost is counted."""
+    lines, out = 60000, os.path.join(home.top, "out")
+    talk = f"import os\nfor i in range({lines}): os.write(2, b'number %d of what is far too much for it\\n' % i)"
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([cli.HARK, "run", "--ring", "64K", "--exit-timeout", "100ms", "--to", "console?queue=64K",
+                               "--to", f"file:{out}?format=json", "python3", "-c", talk],
+                              env=home.env(), cwd=home.top, stderr=full, timeout=cli.LIMIT, check=False)
+    expect.same(done.returncode, 0, "exit status")
+    messages = cli.wait_for(lambda: [m for m in harness.read_messages(out) if m["source"] == "hark"] and
+                            harness.read_messages(out))
+    expect.same(sum(m["source"] == "stderr" for m in messages), lines, "the other sink has all")
+    lost = sum(int(m["msg"].split()[0]) for m in messages if " lost: " in m["msg"])
+    expect(lines / 2 < lost < lines, f"{lost} of {lines} announced as lost")
+
+
+@cli.case
 def name_that_does_not_resolve(home, expect):
     """It is looked up apart: the session neither waits for it nor loses anything else."""
     session = start(home, "tcp://no-such-host.invalid:1?backoff=10ms..50ms", "console",
