@@ -14,7 +14,8 @@ struct msghdr;
 void hook_fd_received(const struct msghdr *message);
 	/* The message has come, perhaps with descriptors. */
 void hook_file_settle(int fd);
-	/* Before somebody looks at the open file: what was said to it, as far as we know the descriptor, is there. */
+	/* Before somebody looks at the open file: what was said to it, as far as we know the descriptor, is
+	 * there. */
 void hook_abort(void);
 	/* Where SIGABRT has its default disposition: reports libc's last words before dying of it. */
 bool hook_abort_is_hidden(void);

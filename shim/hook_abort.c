@@ -106,7 +106,7 @@ void hook_abort(void)
  * knows. */
 bool hook_abort_is_hidden(void)
 {
-	struct sigaction now;
+	struct sigaction now = { .sa_handler = SIG_DFL };
 
 	return atomic_load(&ours) && REAL(sigaction)(SIGABRT, NULL, &now) == 0 &&
 	       now.sa_handler == on_abort;

@@ -207,7 +207,8 @@ static int begin_session(char *dir, size_t bytes)
 	s->command.stack = (char *)s + sizeof *s;
 	int error = -ENOENT;
 	if (namespace_awaits_first()) {
-		complain("the program's first child begins a pid namespace, and must not be hark's", 0);
+		complain("the program's first child begins a pid namespace, and must not be hark's",
+			 0);
 		error = -ENOTSUP;
 	} else if (command_find(&s->command))
 		error = run_starter(s, dir, bytes);

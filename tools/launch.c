@@ -138,8 +138,8 @@ static int make_session(struct launch *l, struct session_plan *plan, int deep_fd
 
 	if (namespace_awaits_first()) {
 		snprintf(why, why_bytes,
-			 "the program's first child begins a pid namespace, and must not be hark's; start hark "
-			 "within it, as by `unshare --pid --fork hark run`");
+			 "the program's first child begins a pid namespace, and must not be "
+			 "hark's; start hark within it, as by `unshare --pid --fork hark run`");
 		return -ENOTSUP;
 	}
 	plan->program = l->program;

@@ -43,7 +43,7 @@ void reading_mark(struct reading *reading, const struct trace_thread *thread,
 void reading_progress(struct reading *reading, uint64_t done, uint64_t all);
 
 void reading_tell(struct reading *reading, FILE *deaths);
-	/* Muted functions, those without names, gaps and torn places on standard error; deaths there, too, where
-	 * `deaths` is NULL. */
+	/* Muted functions, those without names, gaps and torn places on standard error; deaths there, too,
+	 * where `deaths` is NULL. */
 
 #endif

@@ -403,8 +403,8 @@ static int in_a_sandbox(void)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || shim.sandboxed ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
 		return 77;
-	int status = shim.sandboxed && shim.policy.no_calls && played_control.polled == 1 &&
-			     !abort_is_ours ? 0 : 1;
+	bool prepared = shim.sandboxed && shim.policy.no_calls && !abort_is_ours;
+	int status = prepared && played_control.polled == 1 ? 0 : 1;
 	if (syscall(SYS_write, 2, "said", 4) != 4 || said.length != 4)
 		status = 2;
 	raw_exit(SYS_exit_group, status);

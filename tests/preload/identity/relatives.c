@@ -344,7 +344,8 @@ static void say_exec_longest(void)
 		if (pid == 0)
 			_exit(raw_syscall3(SYS_execve, (long)"/bin/true", (long)argv,
 					   (long)environment) == -E2BIG ? 7 : 8);
-		if (pid < 0 || waitpid(pid, &status, 0) != pid || (status && WEXITSTATUS(status) != 7))
+		if (pid < 0 || waitpid(pid, &status, 0) != pid ||
+		    (status && WEXITSTATUS(status) != 7))
 			give_up("looking for the longest");
 		*(status ? &high : &low) = middle;
 	}
