@@ -152,9 +152,10 @@ void round_pump(struct collector *c, struct round_wait *wait)
 			atomic_store(&c->session.control->console_broken, 1);
 		if (sink_idle(s))
 			continue;
-		if (c->routes[i].console && !s->gone)
+		bool refuses = s->state == SINK_BACKOFF || s->gone; /* nobody is to wait for that */
+		if (c->routes[i].console && !refuses)
 			shown = false;
-		if (s->state != SINK_BACKOFF && !s->stalled && !s->gone)
+		if (!refuses && !s->stalled)
 			delivered = false;
 	}
 	TESTPOINT(collect_pumped);
