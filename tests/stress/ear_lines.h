@@ -311,7 +311,6 @@ static void take_note(const char *line, size_t bytes)
 	const char *sink = memmem(line, bytes, " lost: a sink's queue", 21);
 
 	if (!is_note(line, bytes)) {
-		me->others++;
 		if (!take_rest(line, bytes, seq))
 			odd("nobody has said this", line, bytes);
 		return;
@@ -320,7 +319,6 @@ static void take_note(const char *line, size_t bytes)
 		return; /* again */
 	me->seq = seq ? seq : me->seq;
 	me->notes++;
-	me->others += !sink;
 	if (!sink)
 		return;
 	const char *at = memmem(line, bytes, " message", 8); /* one, or several */
@@ -329,10 +327,28 @@ static void take_note(const char *line, size_t bytes)
 	me->announced += at ? take_number(&at, end) : 0;
 }
 
+/* By the last number in it: before that may be the beginning of one that is sent again, since a collector was
+ * killed. */
+static void number_line(const char *line, size_t bytes)
+{
+	static const char key[] = "\"seq\":";
+	static uint64_t furthest;
+	const char *end = line + bytes, *at = NULL;
+
+	for (const char *next = line; (next = memmem(next, (size_t)(end - next), key, 6)); next++)
+		at = next;
+	uint64_t seq = at ? seq_in(at, end) : 0;
+	if (seq <= furthest)
+		return;
+	furthest = seq;
+	me->lines += !memmem(line, bytes, "\"source\":\"hark\"", 15);
+}
+
 static void take_line(const char *line, size_t bytes)
 {
 	while (bytes && line[bytes - 1] == '\r') /* a terminal's */
 		bytes--;
+	number_line(line, bytes);
 	const char *at = memmem(line, bytes < 200 ? bytes : 200, run, run_bytes);
 	me->bytes += bytes + 1;
 	if (at)

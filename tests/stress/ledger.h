@@ -53,7 +53,7 @@ struct heard {
 	uint64_t seq;           /* the furthest */
 	uint64_t again;         /* repeats that had to be: the file they were in has been removed */
 	uint64_t bytes;
-	uint64_t others;        /* lines that are no whole message of a talker's, nor hark's */
+	uint64_t lines;         /* of JSON that hark did not say itself, each once */
 	uint64_t last[SLOTS];   /* the furthest number */
 	struct begun begun[SLOTS];
 	struct gap gaps[GAPS], cuts[CUTS]; /* of a cut message, `to` is its thread */
