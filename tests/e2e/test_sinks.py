@@ -334,6 +334,22 @@ def full_disk_under_the_console(home, expect):
 
 
 @cli.case
+def nobody_waits_for_a_console_that_refuses(home, expect):
+    """Who asks for the file's length waits until what was said before is there; here it never will be."""
+    talk = "import os, time\nt = time.monotonic()\n" \
+           "for i in range(60): os.write(2, b'%d\\n' % i); os.fstat(2)\nprint(time.monotonic() - t)"
+
+    def measure():
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([cli.HARK, "run", "--exit-timeout", "100ms", "python3", "-c", talk], text=True,
+                                  env=home.env(), cwd=home.top, stdout=subprocess.PIPE, stderr=full,
+                                  timeout=cli.LIMIT, check=True)
+        return float(done.stdout)
+    took = cli.best(measure, lambda seconds: seconds < 0.4)
+    expect(took < 0.4, f"it waited {took:.3f} s for what cannot be shown")
+
+
+@cli.case
 def name_that_does_not_resolve(home, expect):
     """It is looked up apart: the session neither waits for it nor loses anything else."""
     session = start(home, "tcp://no-such-host.invalid:1?backoff=10ms..50ms", "console",
