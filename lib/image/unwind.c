@@ -222,6 +222,19 @@ static bool is_first(const struct unwind_stack *s, const struct unwind_place *pl
 	       (!leaf || (place->module && unwind_module_begins(place->module, place->offset)));
 }
 
+/* What makecontext() and its like have put there, as if it had called, is where a function begins: nobody
+ * has called that one. */
+static bool begins_function(struct walk *w, struct unwind_frame *frame)
+{
+	struct unwind_place place;
+
+	if (!frame->place.module || !w->find(w->arg, frame->pc, &place) || !place.module ||
+	    unwind_rule(place.module, place.offset)->kind == RULE_NONE)
+		return false;
+	frame->place = place;
+	return true;
+}
+
 /* ---- the walk ---------------------------------------------------------------------------------- */
 
 /* The frame of who called it; false: there is none, or none that can be found, and why. */
@@ -246,7 +259,7 @@ static bool step(struct walk *w, struct unwind_frame *frame, bool leaf, bool *si
 	case RULE_PLAIN: found = step_plain(w, rule, &frame->cfa); break;
 	case RULE_LONG: found = step_long(w, rule->more, &frame->cfa); break;
 	default:
-		if (is_first(s, &frame->place, leaf)) {
+		if ((!leaf && begins_function(w, frame)) || is_first(s, &frame->place, leaf)) {
 			*end = UNWIND_OUTERMOST;
 			return false;
 		}
@@ -260,21 +273,6 @@ static bool step(struct walk *w, struct unwind_frame *frame, bool leaf, bool *si
 	if (!*signal && (frame->cfa < before || (frame->cfa == before && !leaf)))
 		return false;
 	set(s, UNWIND_SP, frame->cfa);
-	return true;
-}
-
-/* What makecontext() and its like have put there, as if it had called, is where a function begins: nobody
- * has called that one. */
-static bool is_beginning(struct walk *w, struct unwind_frame *frame)
-{
-	struct unwind_place place;
-
-	if (!frame->place.module ||
-	    unwind_rule(frame->place.module, frame->place.offset)->kind != RULE_NONE ||
-	    !w->find(w->arg, frame->pc, &place) || !place.module ||
-	    unwind_rule(place.module, place.offset)->kind == RULE_NONE)
-		return false;
-	frame->place = place;
 	return true;
 }
 
@@ -294,10 +292,6 @@ size_t unwind(struct unwind_stack *stack, unwind_find *find, void *arg, struct u
 			return count;
 		}
 		count++;
-		if (in_call && is_beginning(&w, frame)) {
-			*end = UNWIND_OUTERMOST;
-			break;
-		}
 		if (!step(&w, frame, count == 1 || !in_call, &signal, end))
 			break;
 		stack->pc = stack->reg[UNWIND_RA];

@@ -195,6 +195,7 @@ static void on_comm(struct sampler *s, const struct perf_event_header *record)
 
 	if (record->size < sizeof *c + 16)
 		return;
+	/* made, if need be: from here on it is known to begin */
 	if (record->misc & PERF_RECORD_MISC_COMM_EXEC && space_process(s->space, (pid_t)c->pid))
 		space_exec(s->space, (pid_t)c->pid);
 	struct space_thread *t = space_thread(s->space, (pid_t)c->pid, (pid_t)c->tid);
