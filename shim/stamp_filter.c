@@ -13,6 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/solo.h"
 #include "shim/shim.h"
+#include "shim/stamp_fast.h"
 #include "shim/stamp_sieve.h"
 
 /* What stamp.filtering was; 0: this is for the slow half. */
@@ -36,18 +37,6 @@ static inline void open_frame(struct stamp *s, struct stamp_frame *f,
 	} while (*(volatile uintptr_t *)&f->sp != from->sp);
 }
 
-static inline uint8_t *take(struct stamp *s, uintptr_t bytes, uint64_t *now)
-{
-	uint8_t *at = solo_take(&s->at, bytes);
-
-	*now = stamp_now();
-	if (at < s->end && *now >> STAMP_EPOCH_BITS == s->epoch &&
-	    *(uint8_t *volatile *)&s->at == at + bytes)
-		return at;
-	solo_give(&s->at, at + bytes, at); /* as in stamp_fast.h */
-	return NULL;
-}
-
 /* The record, for which there is room now at f->entry; 0: this is for the slow half. */
 static uint64_t claim_entry(struct stamp *s, struct stamp_frame *f)
 {
@@ -61,7 +50,7 @@ static uint64_t claim_entry(struct stamp *s, struct stamp_frame *f)
 			return 0;
 	}
 	f->kept = s->kept;
-	f->entry = take(s, 8, &f->start);
+	f->entry = stamp_take(s, 8, shim.session.ring.counter, &f->start);
 	f->below = s->parts;
 	return f->entry ? TRACE_SHORT(kind, f->start) | (uint64_t)offset << 32 : 0;
 }
@@ -197,7 +186,7 @@ bool stamp_filter_exit(uintptr_t function, uintptr_t site, uintptr_t sp, uintptr
 		f->hidden = 0;
 		return true;
 	} else {
-		uint8_t *at = take(s, 4, &now);
+		uint8_t *at = stamp_take(s, 4, shim.session.ring.counter, &now);
 		if (!at)
 			return false;
 		uint32_t record = TRACE_SHORT(TRACE_EXIT, now);
